@@ -1,0 +1,37 @@
+# Two commands: `make demo` grades the bundled weekends, `make test` passes the tests.
+# Each creates the environment from the lock when it is missing or out of date.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+UV := $(shell command -v uv 2>/dev/null)
+
+.PHONY: demo test check lock clean
+
+demo: $(STAMP)
+	$(VENV)/bin/drivegrade demo
+
+test: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pytest
+
+$(STAMP): requirements.lock pyproject.toml
+ifdef UV
+	uv venv --quiet --allow-existing --python ">=3.11" $(VENV)
+	uv pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
+	uv pip install --quiet --no-deps --no-build-isolation --python $(VENV)/bin/python --editable .
+else
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endif
+	touch $(STAMP)
+
+lock:
+	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+		--python-version 3.11 --group dev pyproject.toml --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

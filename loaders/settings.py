@@ -1,0 +1,55 @@
+"""Settings, read once from the environment and passed in; and where bundled files lie."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_data_path
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PACKAGED: Final = Path(__file__).parent / "resources"
+_CHECKOUT: Final = Path(__file__).parent.parent
+
+RESOURCES: Final = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
+"""Folder that holds `sql/` and `data/`: inside an installed wheel, or the checkout's root."""
+
+
+class Settings(BaseSettings):
+    """What the environment may change; every field names its variable.
+
+    Attributes:
+        home: `DRIVEGRADE_HOME`, folder of the lake, the embedded PostgreSQL and caches.
+        database_url: `DATABASE_URL`, a PostgreSQL URL; without it the embedded server is used.
+        fastf1_cache_dir: `FASTF1_CACHE_DIR`, FastF1's private cache; under `home` if not set.
+        offline: `DRIVEGRADE_OFFLINE`, no network: only what is in the caches.
+        fastf1_timeout_s: `DRIVEGRADE_FASTF1_TIMEOUT_S`, wall-clock limit of one FastF1 load, s.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(
+        default_factory=lambda: user_data_path("drivegrade"),
+        validation_alias=AliasChoices("DRIVEGRADE_HOME", "home"),
+    )
+    database_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
+    )
+    fastf1_cache_dir: Path | None = Field(
+        default=None, validation_alias=AliasChoices("FASTF1_CACHE_DIR", "fastf1_cache_dir")
+    )
+    offline: bool = Field(
+        default=False, validation_alias=AliasChoices("DRIVEGRADE_OFFLINE", "offline")
+    )
+    fastf1_timeout_s: float = Field(
+        default=600.0,
+        gt=0,
+        validation_alias=AliasChoices("DRIVEGRADE_FASTF1_TIMEOUT_S", "fastf1_timeout_s"),
+    )
+
+    @cached_property
+    def lake(self) -> Path:
+        """Folder of the Parquet tables."""
+        return self.home / "lake"
