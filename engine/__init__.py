@@ -1,1 +1,1 @@
-"""What a grade is: contracts, derivations, components and the total. Pure: frames in, frames out."""
+"""What a grade is: contracts, derivations, components, total. Pure: frames in, frames out."""

@@ -14,13 +14,15 @@ A null always means "the source does not know", never zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import dataframely as dy
 import polars as pl
 
 from engine.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SESSION: Final = ("session_id",)
 ENTRY: Final = ("session_id", "driver_id")
@@ -296,9 +298,7 @@ class StrategyEvents(EntryTable):
     late_laps = dy.Float64(nullable=True, min=-250, max=250, description="actual minus optimal")
     compound_before = dy.Enum(COMPOUNDS, nullable=True, description="tyre taken off")
     compound_after = dy.Enum(COMPOUNDS, nullable=True, description="tyre fitted")
-    tyre_life_laps = dy.Int16(
-        nullable=True, min=0, max=250, description="age of the tyre taken off"
-    )
+    tyre_life_laps = dy.Int16(nullable=True, min=0, max=250, description="age of the old set")
     is_under_red_flag = dy.Bool(description="free stop under a red flag, left out of the score")
 
 
@@ -448,24 +448,24 @@ def check(table: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
     return good
 
 
-def _describe(
-    table: str, source: str, schema: type[dy.Schema], failure: dy.FailureInfo[dy.Schema]
-) -> str:
+def _describe(table: str, source: str, schema: type[dy.Schema], failure: dy.FailureInfo) -> str:
     """Say which rules were broken, by how many rows, and show the first rows of each."""
     rules = failure.counts()
     details = failure.details()
-    lines = [
-        f"{table}: {len(failure)} row{'s' * (len(failure) != 1)} from {source} "
-        f"break {len(rules)} rule{'s' * (len(rules) != 1)}"
-    ]
+    rows, broken = _count(len(failure), "row"), _count(len(rules), "rule")
+    lines = [f"{table}: {rows} from {source} break {broken}"]
     for rule, count in rules.items():
         column = rule.partition("|")[0]
         shown = list(dict.fromkeys([*schema.primary_key(), column]))
         first = details.filter(pl.col(rule) == "invalid").head(SHOWN_ROWS)
-        lines.append(f"  {rule}: {count} row{'s' * (count != 1)}")
+        lines.append(f"  {rule}: {_count(count, 'row')}")
         lines += [
             "    " + " ".join(f"{name}={row[name]}" for name in shown if name in row)
             for row in first.to_dicts()
         ]
     lines.append("Nothing was used. If the values are real, widen engine/tables.py.")
     return "\n".join(lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
