@@ -54,6 +54,8 @@ PENALTY_KINDS: Final = ("time", "drive_through", "stop_and_go")
 
 SESSION_ID_PATTERN: Final = r"^\d{4}-\d{1,2}(-sprint)?$"
 SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+ID_PATTERN: Final = r"^[\p{L}\p{N}][\p{L}\p{N} ._'-]{0,99}$"
+"""Ids of drivers, teams and circuits: Jolpica's, some of which have capitals, or plain names."""
 
 MAX_LAP_MS: Final = 4 * 60 * 60 * 1000
 """A lap that contains a red-flag stoppage may take hours; no longer than this, in ms."""
@@ -124,7 +126,7 @@ class EntryTable(SessionTable):
     """Base of every table whose rows belong to one driver in one session."""
 
     driver_id = dy.String(
-        primary_key=True, regex=SLUG_PATTERN, description="Jolpica's stable id of the driver"
+        primary_key=True, regex=ID_PATTERN, description="Jolpica's stable id of the driver"
     )
 
 
@@ -136,7 +138,7 @@ class Sessions(SessionTable):
     session_kind = dy.Enum(SESSION_KINDS, description="Grand Prix (race) or sprint")
     event_name = dy.String(min_length=1, max_length=200, description="name of the event")
     circuit_id = dy.String(
-        nullable=True, regex=SLUG_PATTERN, description="Jolpica's stable id of the circuit"
+        nullable=True, regex=ID_PATTERN, description="Jolpica's stable id of the circuit"
     )
     circuit_name = dy.String(nullable=True, max_length=200, description="name of the circuit")
     session_date = dy.Date(nullable=True, description="local date of the session")
@@ -157,7 +159,7 @@ class Entries(EntryTable):
     )
     driver_number = dy.Int16(nullable=True, min=0, max=999, description="car number that day")
     driver_name = dy.String(min_length=1, max_length=100, description="full name of the driver")
-    team_id = dy.String(regex=SLUG_PATTERN, description="Jolpica's stable id of the constructor")
+    team_id = dy.String(regex=ID_PATTERN, description="Jolpica's stable id of the constructor")
     team_name = dy.String(min_length=1, max_length=100, description="constructor's name that day")
     grid_position = dy.Int16(
         nullable=True, min=1, max=60, description="place on the grid; null from the pit lane"
@@ -260,31 +262,39 @@ class Weather(SessionTable):
 class Overtakes(EntryTable):
     """One row per place gained from another running car, seen from the car that gained it.
 
-    Scoring (model v1) reads the columns from `is_success` on; a file of made-up weekends may
-    therefore leave the columns before them null.
+    Scoring (model v1) reads `kind` and the columns from `is_success` on; what it takes for a
+    null there is said in `engine.racecraft`.
     """
 
     overtake_number = dy.Int32(
         primary_key=True, min=1, description="order within the driver's session"
     )
     kind = dy.Enum(OVERTAKE_KINDS, description="only on_track counts for racecraft")
-    lap_number = dy.Int16(
-        nullable=True, min=1, max=250, description="lap at whose end the order had changed"
-    )
-    opponent_id = dy.String(nullable=True, regex=SLUG_PATTERN, description="driver passed")
-    is_success = dy.Bool(description="the place was gained and kept to the line")
-    is_penalized = dy.Bool(description="the stewards punished the move")
-    exposure_time_s = dy.Float64(min=0, max=1e5, description="time spent attacking")
-    car_pace_difference_s = _seconds("own car's base delta minus the opponent's")
+    lap_number = dy.Int16(nullable=True, min=1, max=250, description="lap of the exchange")
+    opponent_id = dy.String(nullable=True, regex=ID_PATTERN, description="driver passed")
+    is_success = dy.Bool(description="the place was gained")
+    is_penalized = dy.Bool(nullable=True, description="the stewards punished the move")
+    exposure_time_s = dy.Float64(nullable=True, min=0, max=1e5, description="time spent attacking")
+    car_pace_difference_s = _seconds("own car's base delta minus the opponent's", nullable=True)
     tyre_age_difference_laps = dy.Float64(
-        min=-1e3, max=1e3, description="own tyre life minus the opponent's"
+        nullable=True,
+        min=-1e3,
+        max=1e3,
+        description="opponent's tyre life minus the own; positive is an advantage",
     )
     compound_difference = dy.Float64(
-        min=-20, max=20, description="own step on the hardness ladder minus the opponent's"
+        nullable=True,
+        min=-20,
+        max=20,
+        description="steps by which the own slick is softer; positive is an advantage",
     )
-    ers_difference = dy.Float64(min=-1e4, max=1e4, description="battery advantage; 0 if unknown")
-    track_difficulty = dy.Float64(min=-10, max=10, description="0 easy to pass, 1 near impossible")
-    race_phase_pressure = dy.Float64(min=-10, max=10, description="0 at the start, 1 at the flag")
+    ers_difference = dy.Float64(nullable=True, min=-1e4, max=1e4, description="battery advantage")
+    track_difficulty = dy.Float64(
+        nullable=True, min=-10, max=10, description="0 easy to pass, 1 near impossible"
+    )
+    race_phase_pressure = dy.Float64(
+        nullable=True, min=-10, max=10, description="0 at the start, 1 at the flag"
+    )
 
 
 class StrategyEvents(EntryTable):
@@ -339,7 +349,7 @@ class DriverInputs(EntryTable):
     optimal_pit_laps = dy.List(dy.Float64(min=0, max=1e4), description="the field's stops")
     actual_pit_laps = dy.List(dy.Float64(min=0, max=1e4), description="the driver's stops")
     degradation_penalty_score = dy.Float64(
-        nullable=True, min=0, max=1e3, description="0 none; 1 and above costs half the score"
+        nullable=True, min=-1e3, max=1e3, description="0 none; 1 and above costs half the score"
     )
     penalty_time_losses_s = dy.List(
         dy.Float64(min=-1e4, max=1e4), description="stewards' penalties"

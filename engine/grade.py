@@ -1,0 +1,60 @@
+"""The grade: components under every profile at once, and the total.
+
+    C, S, R, P = N(C_raw), N(S_raw), N(R_raw), N(P_raw)
+    total = 0.55 C + 0.45 R − 0.10 P,  from −0.10 to 1.00
+
+Team strategy is scored and stored and is not part of the total: it is the pit wall's work.
+Source: `MODEL_VERSION` v1, the compatibility model.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from engine.calibration import MODEL_VERSION
+from engine.component import Component, normalized
+from engine.consistency import CONSISTENCY
+from engine.penalties import PENALTIES
+from engine.racecraft import RACECRAFT
+from engine.strategy import TEAM_STRATEGY
+from engine.tables import ENTRY, polars_schema
+
+COMPONENTS: Final[tuple[Component, ...]] = (CONSISTENCY, TEAM_STRATEGY, RACECRAFT, PENALTIES)
+
+TOTAL_WEIGHTS: Final = {"consistency_score": 0.55, "racecraft_score": 0.45, "penalty_score": -0.10}
+"""What each score adds to the total."""
+
+
+def total_grade() -> pl.Expr:
+    """Weighted sum of the scores, −0.10..1.00."""
+    return pl.sum_horizontal(weight * pl.col(name) for name, weight in TOTAL_WEIGHTS.items())
+
+
+def grade(
+    driver_inputs: pl.LazyFrame, overtakes: pl.LazyFrame, profiles: pl.LazyFrame
+) -> pl.LazyFrame:
+    """Grade all drivers of all sessions under all profiles.
+
+    Args:
+        driver_inputs: `engine.tables.DriverInputs`.
+        overtakes: `engine.tables.Overtakes`; events of drivers without inputs are ignored.
+        profiles: rows of `engine.calibration.PROFILE_SCHEMA`.
+
+    Returns:
+        `engine.tables.Grades`: one row per driver, session and profile, unordered.
+    """
+    evidence = driver_inputs.select(*ENTRY)
+    for component in COMPONENTS:
+        evidence = evidence.join(component.evidence(driver_inputs, overtakes), on=ENTRY)
+    return (
+        evidence.join(profiles, how="cross")
+        .with_columns(component.raw().alias(component.raw_name) for component in COMPONENTS)
+        .with_columns(
+            normalized(pl.col(component.raw_name)).alias(component.score_name)
+            for component in COMPONENTS
+        )
+        .with_columns(total_grade=total_grade(), model_version=pl.lit(MODEL_VERSION))
+        .select(polars_schema("grades").names())
+    )
