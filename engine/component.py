@@ -51,6 +51,15 @@ class Component:
         return pl.Schema({**dict.fromkeys(ENTRY, pl.String()), **self.outputs})
 
 
+def per(value: pl.Expr, amount: float) -> pl.Expr:
+    """Divide by a constant so that the last bit never depends on how rows are chunked.
+
+    Polars divides a column by a literal through its reciprocal, but a chunk of a single row
+    exactly; multiplying takes the same way for both.
+    """
+    return value * (1.0 / amount)
+
+
 def clamp(value: pl.Expr) -> pl.Expr:
     """Limit to 0..1; null stays null."""
     return value.clip(0.0, 1.0)
@@ -58,4 +67,4 @@ def clamp(value: pl.Expr) -> pl.Expr:
 
 def normalized(raw: pl.Expr) -> pl.Expr:
     """Stretch the middle of the raw scale over 0..1: ``N(v)``."""
-    return clamp(RAW_CENTRE + (raw - RAW_CENTRE) / RAW_SPREAD)
+    return clamp(RAW_CENTRE + per(raw - RAW_CENTRE, RAW_SPREAD))

@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from engine.component import clamp
+from engine.component import clamp, per
 from engine.tables import ENTRY
 
 MAD_TO_SIGMA: Final = 1.4826
@@ -65,8 +65,8 @@ def form(lap_deltas: pl.LazyFrame, laps: pl.LazyFrame, entries: pl.LazyFrame) ->
         .join(first_lap, on=ENTRY, how="left")
         .select(
             *ENTRY,
-            form_consistency_score=clamp(1.0 - pl.col("spread_s") / FULL_SPREAD_S),
+            form_consistency_score=clamp(1.0 - per(pl.col("spread_s"), FULL_SPREAD_S)),
             form_error_rate="error_rate",
-            form_start_precision_score=clamp(0.5 + gained / START_PLACES),
+            form_start_precision_score=clamp(0.5 + per(gained, START_PLACES)),
         )
     )

@@ -16,6 +16,7 @@ from typing import Final
 
 import polars as pl
 
+from engine.component import per
 from engine.tables import ENTRY, SESSION
 
 FIELD_LEVEL_LIMIT: Final = 1.07
@@ -28,6 +29,9 @@ NOT_GREEN: Final = "[24567]"
 """Track status codes of yellow, safety car, red and virtual safety car."""
 
 MS_PER_S: Final = 1000.0
+
+DECIMALS: Final = 4
+"""Decimals of a delta in s: times are whole ms, their median may be half of one."""
 
 
 def is_candidate() -> pl.Expr:
@@ -68,6 +72,6 @@ def lap_deltas(laps: pl.LazyFrame) -> pl.LazyFrame:
         .select(
             *ENTRY,
             "lap_number",
-            lap_delta_s=(pl.col("lap_time_ms") - field_median_ms()) / MS_PER_S,
+            lap_delta_s=per(pl.col("lap_time_ms") - field_median_ms(), MS_PER_S).round(DECIMALS),
         )
     )

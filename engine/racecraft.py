@@ -17,7 +17,7 @@ from typing import Final
 
 import polars as pl
 
-from engine.component import Component, clamp
+from engine.component import Component, clamp, per
 from engine.tables import ENTRY
 
 WEIGHTS: Final[dict[str, tuple[float, float]]] = {
@@ -57,7 +57,7 @@ def event_value() -> pl.Expr:
     penalized = pl.col("is_penalized").fill_null(value=False)
     move = (
         difficulty()
-        * (1.0 - (-exposure / EXPOSURE_SCALE_S).exp())
+        * (1.0 - per(-exposure, EXPOSURE_SCALE_S).exp())
         * pl.when(penalized).then(PENALIZED_SHARE).otherwise(1.0)
     )
     return move * pl.when(pl.col("is_success")).then(1.0).otherwise(FAILURE_SHARE)

@@ -22,7 +22,7 @@ from typing import Final
 
 import polars as pl
 
-from engine.component import Component, clamp
+from engine.component import Component, clamp, per
 from engine.tables import ENTRY, LAP, SESSION
 
 RED_FLAG: Final = "5"
@@ -126,7 +126,7 @@ def pit_laps(strategy_events: pl.LazyFrame) -> pl.LazyFrame:
         .agg(
             actual_pit_laps=pl.col("actual_lap").cast(pl.Float64).sort_by("stop_number"),
             optimal_pit_laps=pl.col("optimal_lap").sort_by("stop_number").drop_nulls(),
-            degradation_penalty_score=excess.sort_by("stop_number").sum() / LATE_SCALE_LAPS,
+            degradation_penalty_score=per(excess.sort_by("stop_number").sum(), LATE_SCALE_LAPS),
         )
     )
 

@@ -1,0 +1,65 @@
+"""Fingerprints: what a load and a grade were made from, as SHA-256.
+
+Rows are sorted by key and written as JSON before hashing, so that neither row order nor the file
+format moves a fingerprint, and any changed value does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from engine.tables import ENTRY, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _row_text(frame: pl.DataFrame) -> pl.Series:
+    """Write every row as one line of JSON."""
+    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+
+
+def data_hash(tables: Mapping[str, pl.DataFrame]) -> str:
+    """Fingerprint a set of tables.
+
+    Args:
+        tables: frames by name, each under the contract of that name.
+
+    Returns:
+        SHA-256 in hex over the names, columns and rows of all tables.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tables):
+        frame = tables[name].sort(TABLES[name].primary_key())
+        digest.update(f"{name}:{','.join(frame.columns)}\n".encode())
+        digest.update("\n".join(_row_text(frame)).encode())
+    return digest.hexdigest()
+
+
+def inputs_hashes(driver_inputs: pl.DataFrame, overtakes: pl.DataFrame) -> pl.DataFrame:
+    """Fingerprint what each driver's grade was computed from.
+
+    Args:
+        driver_inputs: `engine.tables.DriverInputs`.
+        overtakes: `engine.tables.Overtakes` of the same sessions.
+
+    Returns:
+        One row per row of `driver_inputs`: its key and `inputs_hash`.
+    """
+    key = TABLES["overtakes"].primary_key()
+    events = (
+        overtakes.sort(key)
+        .select(*ENTRY, event=_row_text(overtakes.sort(key)))
+        .group_by(ENTRY)
+        .agg(pl.col("event").str.join("\n"))
+    )
+    texts = (
+        driver_inputs.select(*ENTRY, inputs=_row_text(driver_inputs))
+        .join(events, on=ENTRY, how="left")
+        .with_columns(text=pl.concat_str("inputs", "event", separator="\n", ignore_nulls=True))
+    )
+    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts["text"]]
+    return texts.select(*ENTRY, inputs_hash=pl.Series(hashes, dtype=pl.String))

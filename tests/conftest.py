@@ -1,0 +1,56 @@
+"""What all tests share: the real races, golden files, and sessions made by hand."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer `--update-golden`."""
+    parser.addoption(
+        "--update-golden",
+        action="store_true",
+        help="rewrite golden files; review the diff and say in CHANGELOG.md what moved and why",
+    )
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Folder of the real races; skips, and says so, when DRIVEGRADE_REALDATA is not set."""
+    named = os.environ.get("DRIVEGRADE_REALDATA")
+    if not named:
+        pytest.skip("DRIVEGRADE_REALDATA is not set: tests on real races are left out")
+    folder = Path(named)
+    assert folder.is_dir(), f"DRIVEGRADE_REALDATA names no folder: {folder}"
+    return folder
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, pl.DataFrame], None]:
+    """Compare a frame with tests/golden/NAME.csv, or rewrite the file with --update-golden.
+
+    Floats are compared, and written, to nine decimals.
+    """
+
+    def compare(name: str, frame: pl.DataFrame) -> None:
+        path = GOLDEN / f"{name}.csv"
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            frame.write_csv(path, float_precision=9)
+            return
+        assert path.exists(), f"{path.name} is missing: run pytest --update-golden and review it"
+        expected = pl.read_csv(path, schema=frame.schema)
+        assert_frame_equal(frame, expected, check_exact=False, rel_tol=0, abs_tol=1e-9)
+
+    return compare
