@@ -1,6 +1,7 @@
 """Form: what a driver's own laps say beside their level.
 
-Residual r = lap_delta_s − the driver's median of it.
+Residual r = lap_delta_s − the driver's median of it, rounded to a hundredth of a ms: deltas are
+half ms, their median may be a quarter.
 
     form_consistency_score     = clamp(1 − 1.4826 · median|r| / 1.5 s)
     form_error_rate            = share of clean laps with r > 1.5 s
@@ -17,6 +18,7 @@ from typing import Final
 import polars as pl
 
 from engine.component import clamp, per
+from engine.laps import DECIMALS
 from engine.tables import ENTRY
 
 MAD_TO_SIGMA: Final = 1.4826
@@ -47,7 +49,8 @@ def form(lap_deltas: pl.LazyFrame, laps: pl.LazyFrame, entries: pl.LazyFrame) ->
         One row per entry: the key, `form_consistency_score`, `form_error_rate` and
         `form_start_precision_score`, each 0..1 or null without evidence.
     """
-    residual = pl.col("lap_delta_s") - pl.col("lap_delta_s").median().over(*ENTRY)
+    own_level = pl.col("lap_delta_s").median().over(*ENTRY)
+    residual = (pl.col("lap_delta_s") - own_level).round(DECIMALS + 1)
     spread = (
         lap_deltas.with_columns(residual_s=residual)
         .group_by(ENTRY)

@@ -4,7 +4,8 @@
 2. The lap's field level is the median of the candidates on that lap number.
 3. A clean lap is a candidate within 107 % of that level.
 4. ``lap_delta_s`` = clean lap − median of the clean laps on the same lap number; negative is
-   faster than the field. A lap number with fewer than three clean laps has no field.
+   faster than the field; rounded to a tenth of a ms, below which it means nothing. A lap number
+   with fewer than three clean laps has no field.
 
 Taking the field lap by lap removes fuel, drying track and slow safety-car laps, which are common
 to all.

@@ -1,20 +1,22 @@
 """Overtakes: exchanges of position between two cars that both run before and after.
 
-A lap has up to three timing lines (end of sector 1, of sector 2, and the finish line). Two cars on
-the same lap that cross two successive lines in opposite order have exchanged places between them.
-Each exchange is one event of the car that gained, of one kind:
+Two cars on the same lap are compared at its timing lines, on the session clock: at the finish line
+that begins the lap, at the ends of sectors 1 and 2, and at the finish line that ends it. Crossing
+two successive lines in opposite order, they have exchanged places between them. Each exchange is
+one event of the car that gained, of one kind:
 
-    start        between the grid and the end of lap 1
-    pit_cycle    either car was in the pit lane between the two lines (from the last sector of an
-                 in-lap to the first of an out-lap)
-    neutralized  otherwise, but on a lap of either car that saw a red flag, or nothing but
-                 safety car or virtual safety car; on a lap neutralized in part a place can only
-                 change hands while the track is green
+    start        between the grid and the end of lap 1, unless either car's lap 1 saw a red flag
+    pit_cycle    either car was in the pit lane between the two lines: in the last sector of an
+                 in-lap or the first of an out-lap
+    neutralized  otherwise, but on a lap of either car that saw a red flag, or nothing but safety
+                 car or virtual safety car; on a lap neutralized in part a place can only change
+                 hands while the track is green
     on_track     otherwise
 
-A car that retires is out of the order from its last lap on, a car a lap down is never on the same
-lap: neither gives anybody a pass. Laps that the source made up have no timing lines. A source
-without sector times has the finish line only, and then a whole in- or out-lap counts as pit lane.
+Crossings are counted back from the end of the lap by sectors 3 and 2. If either car's lap lacks
+one of those, the pair is compared at the finish lines only, and then a whole in- or out-lap counts
+as pit lane. A car that retires is out of the order from the last lap it drove on, a car a lap down
+is never on the same lap: neither gives anybody a pass. Laps that the source made up do not count.
 """
 
 from __future__ import annotations
@@ -23,10 +25,7 @@ from typing import Final
 
 import polars as pl
 
-from engine.tables import COMPOUNDS, ENTRY, OVERTAKE_KINDS, SESSION
-
-LINES_PER_LAP: Final = 3
-"""End of sector 1, end of sector 2, finish line."""
+from engine.tables import COMPOUNDS, ENTRY, LAP, OVERTAKE_KINDS, SESSION
 
 RED: Final = "5"
 GREEN: Final = "[12]"
@@ -35,114 +34,112 @@ GREEN: Final = "[12]"
 SLICKS: Final = tuple(c for c in COMPOUNDS if c not in {"INTERMEDIATE", "WET"})
 """Dry compounds, softest first; wet tyres are no steps of that ladder."""
 
+LINES: Final = ("start_ms", "sector1_ms", "sector2_ms", "finish_ms")
+"""Session clock at the lines of a lap, in order."""
+
+OPPONENT: Final = "_of_opponent"
+"""Suffix of the other car's columns where two cars are compared."""
+
+
+def is_red() -> pl.Expr:
+    """Whether the lap saw a red flag; false where track status is not known."""
+    return pl.col("track_status").str.contains(RED).fill_null(value=False)
+
 
 def is_neutralized() -> pl.Expr:
     """Whether no place can be won on track during the lap; false where status is not known."""
-    status = pl.col("track_status")
-    return (status.str.contains(RED) | ~status.str.contains(GREEN)).fill_null(value=False)
+    return is_red() | ~pl.col("track_status").str.contains(GREEN).fill_null(value=True)
 
 
 def running_laps(laps: pl.LazyFrame, entries: pl.LazyFrame) -> pl.LazyFrame:
-    """Leave out the laps on which a car was not racing: made-up ones, a retiree's last."""
-    retired = entries.filter(pl.col("status") == "retired").select(*ENTRY, is_retired=True)
-    is_last = pl.col("lap_number") == pl.col("lap_number").max().over(*ENTRY)
-    return (
-        laps.join(retired, on=ENTRY, how="left")
-        .filter(~(pl.col("is_retired").fill_null(value=False) & is_last))
-        .filter(~pl.col("is_generated").fill_null(value=False))
-        .with_columns(
-            is_neutralized=is_neutralized(),
-            is_in_lap=pl.col("is_in_lap").fill_null(value=False),
-            is_out_lap=pl.col("is_out_lap").fill_null(value=False),
-        )
-    )
-
-
-def timing_lines(running_laps: pl.LazyFrame) -> pl.LazyFrame:
-    """Spread laps into the crossings of their timing lines.
+    """Leave out the laps on which a car was not racing: made-up ones, a retiree's last.
 
     Returns:
-        One row per driver and known crossing: `lap_number`, `line_number` (three a lap, in
-        order), `crossed_ms` (session clock), `previous_line` and `previous_ms` (the driver's
-        crossing before, null for the first), `is_pit_lane`, `is_neutralized`.
+        One row per driver and lap: position, flags without nulls, and the clocks of `LINES`; a
+        start or sector that is not known is null.
     """
-    end, sector2, sector3 = "lap_end_ms", "sector2_time_ms", "sector3_time_ms"
-    has_sectors = pl.all_horizontal(pl.col(sector2, sector3).is_not_null())
-    clocks = {
-        0: pl.when(has_sectors).then(pl.col(end) - pl.col(sector3) - pl.col(sector2)),
-        1: pl.when(has_sectors).then(pl.col(end) - pl.col(sector3)),
-        2: pl.col(end),
-    }
-    is_in_pit = {
-        0: pl.col("is_out_lap"),
-        1: pl.lit(value=False),
-        2: pl.col("is_in_lap") | (pl.col("is_out_lap") & ~has_sectors),
-    }
-    first_line = pl.col("lap_number").cast(pl.Int32) * LINES_PER_LAP
+    retired = entries.filter(pl.col("status") == "retired").select(*ENTRY, is_retired=True)
+    is_last = pl.col("lap_number") == pl.col("lap_number").max().over(*ENTRY)
+    timed = laps.filter(~pl.col("is_generated").fill_null(value=False))
+    before = timed.select(*ENTRY, pl.col("lap_number") + 1, start_ms="lap_end_ms")
+    sector2_ms = pl.col("lap_end_ms") - pl.col("sector3_time_ms")
     return (
-        pl.concat(
-            running_laps.select(
-                *ENTRY,
-                "lap_number",
-                "is_neutralized",
-                line_number=first_line + line,
-                crossed_ms=clocks[line],
-                is_pit_lane=is_in_pit[line],
-            )
-            for line in range(LINES_PER_LAP)
-        )
-        .drop_nulls("crossed_ms")
-        .with_columns(
-            previous_line=pl.col("line_number").shift(1).over(*ENTRY, order_by="line_number"),
-            previous_ms=pl.col("crossed_ms").shift(1).over(*ENTRY, order_by="line_number"),
+        timed.join(retired, on=ENTRY, how="left")
+        .filter(~(pl.col("is_retired").fill_null(value=False) & is_last))
+        .join(before, on=LAP, how="left")
+        .select(
+            *LAP,
+            "position",
+            "start_ms",
+            sector1_ms=sector2_ms - pl.col("sector2_time_ms"),
+            sector2_ms=sector2_ms,
+            finish_ms="lap_end_ms",
+            is_in_lap=pl.col("is_in_lap").fill_null(value=False),
+            is_out_lap=pl.col("is_out_lap").fill_null(value=False),
+            is_red=is_red(),
+            is_neutralized=is_neutralized(),
         )
     )
+
+
+def _either(flag: str) -> pl.Expr:
+    """Whether the flag stands for one car of the pair or the other."""
+    return pl.col(flag) | pl.col(f"{flag}{OPPONENT}")
+
+
+def _both_know(*clocks: str) -> pl.Expr:
+    """Whether both cars of the pair have these clocks."""
+    return pl.all_horizontal(pl.col(c, f"{c}{OPPONENT}").is_not_null() for c in clocks)
+
+
+def _passed_between(first: str, second: str) -> pl.Expr:
+    """Whether the car was behind its opponent at the first line and ahead at the second."""
+    behind = pl.col(first) > pl.col(f"{first}{OPPONENT}")
+    return behind & (pl.col(second) < pl.col(f"{second}{OPPONENT}"))
 
 
 def _racing_exchanges(running_laps: pl.LazyFrame) -> pl.LazyFrame:
-    """Exchanges from lap 2 on: who passed whom between which lines."""
-    lines = timing_lines(running_laps).filter(
-        (pl.col("lap_number") > 1)
-        & (pl.col("line_number") - pl.col("previous_line") <= LINES_PER_LAP)
+    """Exchanges from lap 2 on: key of the lap, `line` (place in `LINES`), `opponent_id`, `kind`."""
+    cars = running_laps.filter(pl.col("lap_number") > 1)
+    pairs = cars.join(cars, on=[*SESSION, "lap_number"], suffix=OPPONENT).filter(
+        pl.col("driver_id") != pl.col(f"driver_id{OPPONENT}")
     )
-    pairs = lines.join(
-        lines, on=[*SESSION, "line_number", "previous_line"], suffix="_of_opponent"
-    ).filter(
-        (pl.col("previous_ms") > pl.col("previous_ms_of_opponent"))
-        & (pl.col("crossed_ms") < pl.col("crossed_ms_of_opponent"))
-    )
-    return pairs.select(
-        *ENTRY,
-        "lap_number",
-        "line_number",
-        opponent_id="driver_id_of_opponent",
-        kind=pl.when(pl.col("is_pit_lane") | pl.col("is_pit_lane_of_opponent"))
-        .then(pl.lit("pit_cycle"))
-        .when(pl.col("is_neutralized") | pl.col("is_neutralized_of_opponent"))
-        .then(pl.lit("neutralized"))
-        .otherwise(pl.lit("on_track")),
+    by_sector = _both_know("sector1_ms", "sector2_ms")
+    out_lap, in_lap = _either("is_out_lap"), _either("is_in_lap")
+    start, sector1, sector2, finish = LINES
+    return pl.concat(
+        pairs.filter(condition & _passed_between(first, second)).select(
+            *LAP,
+            line=pl.lit(LINES.index(second)),
+            opponent_id=f"driver_id{OPPONENT}",
+            kind=pl.when(in_pit_lane)
+            .then(pl.lit("pit_cycle"))
+            .when(_either("is_neutralized"))
+            .then(pl.lit("neutralized"))
+            .otherwise(pl.lit("on_track")),
+        )
+        for first, second, condition, in_pit_lane in (
+            (start, sector1, by_sector, out_lap),
+            (sector1, sector2, by_sector, pl.lit(value=False)),
+            (sector2, finish, by_sector, in_lap),
+            (start, finish, ~by_sector, out_lap | in_lap),
+        )
     )
 
 
 def _start_exchanges(running_laps: pl.LazyFrame, entries: pl.LazyFrame) -> pl.LazyFrame:
-    """Exchanges between the grid and the end of lap 1; a red flag on it neutralizes them."""
+    """Exchanges between the grid and the end of lap 1, shaped as those of racing."""
     first = (
         running_laps.filter(pl.col("lap_number") == 1)
         .join(entries.select(*ENTRY, "grid_position"), on=ENTRY)
-        .select(*ENTRY, "lap_number", "position", "grid_position", "track_status")
-        .drop_nulls(["position", "grid_position"])
+        .select(*LAP, "position", "grid_position", "is_red")
     )
-    red = pl.col("track_status").str.contains(RED).fill_null(value=False)
-    pairs = first.join(first, on=[*SESSION, "lap_number"], suffix="_of_opponent").filter(
-        (pl.col("grid_position") > pl.col("grid_position_of_opponent"))
-        & (pl.col("position") < pl.col("position_of_opponent"))
-    )
-    return pairs.select(
-        *ENTRY,
-        "lap_number",
-        line_number=pl.lit(LINES_PER_LAP, dtype=pl.Int32),
-        opponent_id="driver_id_of_opponent",
-        kind=pl.when(red).then(pl.lit("neutralized")).otherwise(pl.lit("start")),
+    pairs = first.join(first, on=[*SESSION, "lap_number"], suffix=OPPONENT)
+    return pairs.filter(_passed_between("grid_position", "position")).select(
+        *LAP,
+        line=pl.lit(LINES.index("finish_ms")),
+        opponent_id=f"driver_id{OPPONENT}",
+        kind=pl.when(_either("is_red")).then(pl.lit("neutralized")).otherwise(pl.lit("start")),
     )
 
 
@@ -163,14 +160,13 @@ def overtakes(
         track_difficulty: one row per circuit, `circuit_id` and `track_difficulty` (0..1).
 
     Returns:
-        `engine.tables.Overtakes`. Timing shows completed passes only, so `is_success` is always
-        true; exposure, battery and steward's view of a move are not in it and stay null, as does
-        the difficulty of a circuit that the table lacks.
+        `engine.tables.Overtakes`. `race_phase_pressure` is the lap over the session's last lap.
+        Timing shows completed passes only, so `is_success` is always true; exposure, battery and
+        the stewards' view of a move are not in it and stay null, as does the difficulty of a
+        circuit that the table lacks.
     """
     running = running_laps(laps, entries)
-    events = pl.concat(
-        [_start_exchanges(running, entries), _racing_exchanges(running)], how="diagonal"
-    )
+    events = pl.concat([_start_exchanges(running, entries), _racing_exchanges(running)])
     tyres = laps.select(*ENTRY, "lap_number", "tyre_life_laps", hardness=_hardness())
     opponent = [*SESSION, "opponent_id"]
     distance = laps.group_by(SESSION).agg(distance_laps=pl.col("lap_number").max())
@@ -181,14 +177,14 @@ def overtakes(
             tyres.rename({"driver_id": "opponent_id"}),
             on=[*opponent, "lap_number"],
             how="left",
-            suffix="_of_opponent",
+            suffix=OPPONENT,
         )
         .join(car_pace, on=ENTRY, how="left")
         .join(
             car_pace.rename({"driver_id": "opponent_id"}),
             on=opponent,
             how="left",
-            suffix="_of_opponent",
+            suffix=OPPONENT,
         )
         .join(distance, on=SESSION)
         .join(circuits.select(*SESSION, "track_difficulty"), on=SESSION, how="left")
@@ -223,10 +219,10 @@ def _hardness() -> pl.Expr:
 
 def _difference(column: str) -> pl.Expr:
     """Own value minus the opponent's, as a float."""
-    return (pl.col(column) - pl.col(f"{column}_of_opponent")).cast(pl.Float64)
+    return (pl.col(column) - pl.col(f"{column}{OPPONENT}")).cast(pl.Float64)
 
 
 def _order_of_events() -> pl.Expr:
     """Number a driver's events by lap, line and opponent."""
-    order = ["lap_number", "line_number", "opponent_id"]
+    order = ["lap_number", "line", "opponent_id"]
     return pl.int_range(1, pl.len() + 1, dtype=pl.Int32).over(*ENTRY, order_by=order)

@@ -1,7 +1,8 @@
 """Penalties: what the stewards took, read from race control; never slow laps.
 
-An announcement names a penalty and a car ("5 SECOND TIME PENALTY FOR CAR 20 (MAG) - …").
-Messages that a penalty was served, is investigated, was noted or withdrawn are none. Its cost:
+An announcement names a penalty and a car ("5 SECOND TIME PENALTY FOR CAR 20 (MAG) - …"), in
+capitals or not. Messages that a penalty was served, is investigated, was noted or withdrawn are
+none, nor is a time penalty that names no seconds. Its cost:
 
     time penalty    the seconds announced
     drive-through   20 s, the time the FIA adds when it cannot be served
@@ -69,20 +70,21 @@ def penalty_events(race_control: pl.LazyFrame, entries: pl.LazyFrame) -> pl.Lazy
 
     Returns:
         `engine.tables.PenaltyEvents`: one row per penalty; one announced twice in the same words
-        on the same lap is one. Penalties of cars that are not entered are left out.
+        on the same lap is one, the first. Penalties of cars that are not entered are left out.
     """
     words = pl.col("message").str.to_uppercase().str.replace(STEWARDS, "")
+    first_announcement = pl.col("message_number").min().over(*SESSION, "words", "lap_number")
     announced = (
         race_control.with_columns(words=words)
         .filter(
             pl.col("words").str.contains(ANNOUNCEMENT)
             & ~pl.col("words").str.contains(NOT_A_PENALTY)
         )
-        .unique([*SESSION, "words", "lap_number"], keep="first", maintain_order=False)
+        .filter(pl.col("message_number") == first_announcement)
         .with_columns(parts=pl.col("words").str.extract_groups(ANNOUNCEMENT))
         .with_columns(
             kind=penalty_kind(pl.col("parts").struct.field("2")),
-            driver_number=pl.col("parts").struct.field("3").cast(pl.Int16),
+            driver_number=pl.col("parts").struct.field("3").cast(pl.Int16, strict=False),
         )
         .with_columns(time_loss_s=time_loss_s(pl.col("parts").struct.field("1").cast(pl.Float64)))
         .filter(pl.col("time_loss_s").is_not_null())

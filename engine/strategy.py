@@ -4,11 +4,12 @@ Deriving the stops:
 
 1. A visit to the pit lane is a stop if the car drove on with other tyres: another compound, or a
    tyre life that does not go on counting. Drive-throughs, safety-car detours and retirements in
-   the pits are none. Where a source knows no tyres, every visit counts.
-2. A stop under a red flag is free: it is listed, and left out of all that follows.
+   the pits are none. Where a source knows no compound or no tyre life, every visit that the car
+   drove on from counts.
+2. A stop whose in-lap saw a red flag is free: it is listed, and left out of all that follows.
 3. ``optimal_lap`` of the i-th stop is the median lap of the i-th stop among the cars of the
    session that made the same number of stops; null when fewer than three cars did.
-4. ``degradation_penalty_score`` = Σ max(0, late_laps − 4) / 10 laps.
+4. ``degradation_penalty_score`` = Σ max(0, late_laps − 4) / 10 laps; null without a reference.
 
 Scoring, with the field's stops O and the driver's A:
 
@@ -67,7 +68,6 @@ def strategy_events(laps: pl.LazyFrame, pit_stops: pl.LazyFrame) -> pl.LazyFrame
         lap_number=pl.col("lap_number") - 1,
         compound_after="compound",
         next_tyre_life_laps="tyre_life_laps",
-        next_track_status="track_status",
     )
     stops = (
         pit_stops.select(*LAP)
@@ -76,10 +76,7 @@ def strategy_events(laps: pl.LazyFrame, pit_stops: pl.LazyFrame) -> pl.LazyFrame
         .filter(is_tyre_change())
         .with_columns(
             stop_number=pl.col("lap_number").rank("ordinal").over(*ENTRY).cast(pl.Int16),
-            is_under_red_flag=(
-                pl.col("track_status").str.contains(RED_FLAG).fill_null(value=False)
-                | pl.col("next_track_status").str.contains(RED_FLAG).fill_null(value=False)
-            ),
+            is_under_red_flag=pl.col("track_status").str.contains(RED_FLAG).fill_null(value=False),
         )
     )
     return stops.join(_field_stops(stops), on=[*ENTRY, "stop_number"], how="left").select(
@@ -126,7 +123,9 @@ def pit_laps(strategy_events: pl.LazyFrame) -> pl.LazyFrame:
         .agg(
             actual_pit_laps=pl.col("actual_lap").cast(pl.Float64).sort_by("stop_number"),
             optimal_pit_laps=pl.col("optimal_lap").sort_by("stop_number").drop_nulls(),
-            degradation_penalty_score=per(excess.sort_by("stop_number").sum(), LATE_SCALE_LAPS),
+            degradation_penalty_score=pl.when(excess.is_not_null().any()).then(
+                per(excess.sort_by("stop_number").sum(), LATE_SCALE_LAPS)
+            ),
         )
     )
 

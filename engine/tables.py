@@ -333,7 +333,7 @@ class DriverInputs(EntryTable):
     """
 
     car_base_delta_s = _seconds("car's pace against the median car", nullable=True)
-    car_track_adjustment_s = _seconds("additive correction for the track", nullable=True)
+    car_track_adjustment_s = _seconds("correction for the track, if any", nullable=True)
     form_consistency_score = dy.Float64(
         nullable=True, min=0, max=1, description="1 when clean laps do not scatter"
     )

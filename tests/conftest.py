@@ -10,8 +10,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from loaders.embedded import embedded_postgres
+from loaders.settings import Settings
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -34,6 +37,14 @@ def realdata() -> Path:
     folder = Path(named)
     assert folder.is_dir(), f"DRIVEGRADE_REALDATA names no folder: {folder}"
     return folder
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings with a home of their own, whose embedded PostgreSQL runs as long as the module."""
+    made = Settings(home=tmp_path_factory.mktemp("home"), database_url=None)
+    with embedded_postgres(made.home / "pg"):
+        yield made
 
 
 @pytest.fixture

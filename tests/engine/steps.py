@@ -132,6 +132,8 @@ def world() -> Mapping[str, pl.DataFrame]:
     settings = Settings()
     sessions = [simulated.fetch(session, settings) for session in simulated.sessions()]
     tables: World = {name: pl.concat(t[name] for t in sessions) for name in NORMALIZED}
+    tables["laps"] = with_rare_laps(tables["laps"])
+    tables["race_control"] = with_rare_messages(tables["race_control"], tables["entries"])
     circuits = tables["sessions"]["circuit_id"].drop_nulls().unique().sort().head(1).to_list()
     tables["track_difficulty"] = pl.DataFrame(
         {"circuit_id": circuits, "track_difficulty": [0.8] * len(circuits)},
@@ -144,6 +146,41 @@ def world() -> Mapping[str, pl.DataFrame]:
         odd = {"driver_inputs": odd_inputs, "overtakes": odd_overtakes}.get(step.name)
         tables[step.name] = made if odd is None else pl.concat([made, odd])
     return tables
+
+
+def with_rare_laps(laps: pl.DataFrame) -> pl.DataFrame:
+    """Add what simulated races lack: unknown flags and sectors, a red flag only one car saw."""
+    number = pl.struct(LAP).hash(seed=3) % 100
+    return laps.with_columns(
+        sector2_time_ms=pl.when(number >= 3).then("sector2_time_ms"),
+        sector3_time_ms=pl.when(number < 97).then("sector3_time_ms"),
+        tyre_life_laps=pl.when(number != 50).then("tyre_life_laps"),
+        compound=pl.when(number != 51).then("compound"),
+        is_in_lap=pl.when(~number.is_between(52, 60)).then("is_in_lap"),
+        is_generated=number == 61,
+        track_status=pl.when(number.is_between(62, 64))
+        .then(pl.lit("15"))
+        .when(number != 65)
+        .then("track_status"),
+    )
+
+
+def with_rare_messages(race_control: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """Add penalties announced twice with another between them, and one of a car nobody entered."""
+    session = race_control["session_id"][0]
+    car = entries.filter(pl.col("session_id") == session)["driver_number"][0]
+    texts = (
+        f"5 SECOND TIME PENALTY FOR CAR {car} (XXX) - TRACK LIMITS",
+        f"10 SECOND TIME PENALTY FOR CAR {car} (XXX) - UNSAFE RELEASE",
+        f"FIA STEWARDS: 5 SECOND TIME PENALTY FOR CAR {car} (XXX) - TRACK LIMITS",
+        f"Time penalty for car {car} (XXX) - no seconds named",
+        "5 SECOND TIME PENALTY FOR CAR 99999 (XXX) - NOT ENTERED",
+    )
+    rows = [
+        {"session_id": session, "message_number": n, "lap_number": 9, "message": text}
+        for n, text in enumerate(texts, start=9001)
+    ]
+    return pl.concat([race_control, frame("race_control", rows)])
 
 
 def odd_sessions() -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -146,6 +146,23 @@ def test_the_start_compares_grid_and_lap_one() -> None:
     assert events(found) == [(1, "a", "c", "start")]
 
 
+def test_a_start_under_a_red_flag_is_neutralized() -> None:
+    """The grid is restored afterwards, even if only one of the two was shown the flag."""
+    found = run(
+        {"a": [100.0], "b": [101.0]},
+        laps={("a", 1): {"position": 1}, ("b", 1): {"position": 2, "track_status": "15"}},
+        entries={"a": {"grid_position": 2}, "b": {"grid_position": 1}},
+    )
+    assert events(found) == [(1, "a", "b", "neutralized")]
+
+
+def test_a_pass_is_not_lost_where_one_car_lacks_sectors() -> None:
+    """The two are then compared at the finish line."""
+    sectors = {"sector2_time_ms": 30_000, "sector3_time_ms": 40_000}
+    found = run({"a": [101.0, 200.0], "b": [100.0, 201.0]}, laps={("a", 2): sectors})
+    assert events(found) == [(2, "a", "b", "on_track")]
+
+
 def test_laps_that_the_source_made_up_have_no_order() -> None:
     """A generated last lap carries an assumed time."""
     found = run({"a": [101.0, 200.0], "b": [100.0, 201.0]}, laps={("b", 2): {"is_generated": True}})

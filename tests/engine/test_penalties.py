@@ -56,6 +56,8 @@ def test_an_announcement_is_a_penalty(message: str, kind: str, cost: float) -> N
         "FIA STEWARDS: 5 SECOND TIME PENALTY FOR CAR 20 (MAG) RESCINDED",
         "CAR 20 (MAG) TIME 1:37.326 DELETED - TRACK LIMITS AT TURN 4 LAP 16",
         "FIA STEWARDS: 5 SECOND TIME PENALTY FOR CAR 99 (XXX) - A CAR THAT IS NOT ENTERED",
+        "FIA STEWARDS: 5 SECOND TIME PENALTY FOR CAR 99999 (XXX) - NO CAR HAS SUCH A NUMBER",
+        "FIA STEWARDS: TIME PENALTY FOR CAR 20 (MAG) - IT NAMES NO SECONDS",
     ],
 )
 def test_other_messages_are_none(message: str) -> None:
@@ -64,9 +66,11 @@ def test_other_messages_are_none(message: str) -> None:
 
 
 def test_one_penalty_announced_twice_counts_once() -> None:
-    """Some messages are sent again with the stewards' opening."""
+    """Some messages are sent again with the stewards' opening; the first one gives the order."""
     text = "5 SECOND TIME PENALTY FOR CAR 63 (RUS) - TRACK LIMITS"
-    assert read(text, f"FIA STEWARDS: {text}") == [("russell", "time", 5.0)]
+    other = "10 SECOND TIME PENALTY FOR CAR 63 (RUS) - UNSAFE RELEASE"
+    found = read(text, other, f"FIA STEWARDS: {text}")
+    assert found == [("russell", "time", 5.0), ("russell", "time", 10.0)]
 
 
 def test_the_same_penalty_on_another_lap_counts_again() -> None:

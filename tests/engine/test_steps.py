@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import duckdb
@@ -111,6 +111,9 @@ def faulty(step: Step, fault: Callable[[pl.LazyFrame, Lazy], pl.LazyFrame]) -> S
     return replace(step, run=lambda tables: fault(step.run(tables), tables))
 
 
+RUNS = count()
+"""Another number at every call."""
+
 FAULTS: dict[Check, Callable[[pl.LazyFrame, Lazy], pl.LazyFrame]] = {
     gives_its_schema: lambda plan, _: plan.with_columns(extra=pl.lit(1)),
     runs_no_python: lambda plan, _: plan.with_columns(
@@ -120,7 +123,7 @@ FAULTS: dict[Check, Callable[[pl.LazyFrame, Lazy], pl.LazyFrame]] = {
         t["entries"].select(leak=pl.col("driver_id").first()), how="cross"
     ),
     runs_alike_streamed: lambda plan, _: plan.map_batches(
-        lambda part: part.with_columns(leak=pl.lit(part.height + id(part) % 7)),
+        lambda part: part.with_columns(leak=pl.lit(next(RUNS))),
         streamable=True,
         validate_output_schema=False,
     ),

@@ -78,6 +78,12 @@ def test_a_stop_under_a_red_flag_is_listed_and_left_out() -> None:
     assert counted["optimal_pit_laps"].to_list() == [[11.0]] * 3
 
 
+def test_a_stop_before_the_red_flag_counts() -> None:
+    """The red of lap 11 does not make the stop of lap 10 free."""
+    laps, stops = race([10], [10], [10], status={11: "15"})
+    assert events(laps, stops) == {(f"car{n}", 10): 10.0 for n in range(3)}
+
+
 def test_where_tyres_are_not_known_every_visit_counts() -> None:
     """Old sources have pit stops and no tyres."""
     laps, stops = race([10], [12], [14])

@@ -1,0 +1,250 @@
+"""The command line: it parses, calls a job and shows what came back.
+
+Imports of anything heavy stand inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations of commands
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.errors import DriveGradeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
+
+    from loaders.settings import Settings
+
+app = typer.Typer(
+    help="Grade Formula 1 drivers from real timing data.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+profile_app = typer.Typer(help="Calibration profiles.", no_args_is_help=True)
+database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
+app.add_typer(profile_app, name="profile")
+app.add_typer(database_app, name="db")
+
+Season = Annotated[int, typer.Argument(min=1950, max=2100, help="championship year")]
+Round = Annotated[int, typer.Argument(min=1, max=40, help="round within the season")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON lines for machines")]
+Kind = Annotated[str, typer.Option("--session", help="race or sprint")]
+
+
+@app.command()
+def demo(*, as_json: Json = False) -> None:
+    """Grade the bundled simulated weekends, through PostgreSQL and back."""
+    from loaders import jobs
+    from loaders.display import load_sentence
+
+    settings = _settings()
+    reports = []
+    with _waiting("simulated weekends"):
+        for report in jobs.demo(settings):
+            reports.append(report)
+            _say(load_sentence(report), quiet=as_json)
+    for season in sorted({report.session.season for report in reports}):
+        _show_grades(settings, season, None, None, as_json=as_json)
+
+
+@app.command()
+def ingest(
+    season: Season,
+    round_number: Annotated[int, typer.Argument(metavar="ROUND", min=1, max=40)],
+    session: Kind = "race",
+    provider: Annotated[str, typer.Option(help="where to fetch from")] = "fastf1",
+    *,
+    force: Annotated[bool, typer.Option("--force", help="load even if nothing changed")] = False,
+    as_json: Json = False,
+) -> None:
+    """Fetch a session, grade it with the active profile, and load it."""
+    from engine.tables import SessionKey
+    from loaders import jobs
+    from loaders.display import load_sentence
+
+    key = SessionKey(season, round_number, _session_kind(session))
+    with _waiting(f"{key.session_id} from {provider}"):
+        report = jobs.ingest(key, _settings(), provider_name=provider, force=force)
+    if as_json:
+        _print_json([report.as_row()])
+    else:
+        _say(load_sentence(report))
+
+
+@app.command()
+def grades(
+    season: Season,
+    round_number: Annotated[int | None, typer.Argument(metavar="[ROUND]", min=1, max=40)] = None,
+    session: Annotated[str | None, typer.Option("--session", help="race or sprint")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show the grades of a season or a round, under the active profile."""
+    kind = None if session is None else _session_kind(session)
+    if not _show_grades(_settings(), season, round_number, kind, as_json=as_json):
+        wanted = f"{season}" if round_number is None else f"{season} round {round_number}"
+        raise DriveGradeError(
+            f"no grades of {wanted} are stored; load them with: drivegrade ingest SEASON ROUND"
+        )
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines")],
+    profile: Annotated[
+        list[str] | None, typer.Option(help="a bundled profile's name or a JSON file; repeatable")
+    ] = None,
+) -> None:
+    """Score a file of weekends and print JSON lines."""
+    from loaders import jobs
+    from loaders.profiles import read_profile
+
+    chosen = [read_profile(name) for name in profile or ["baseline"]]
+    _print_json(jobs.score(file, chosen))
+
+
+@profile_app.command("list")
+def list_profiles(*, as_json: Json = False) -> None:
+    """List the stored profiles; one is active."""
+    from loaders import jobs
+
+    _show(jobs.list_profiles(_settings()).to_dicts(), "Calibration profiles", as_json=as_json)
+
+
+@profile_app.command("show")
+def show_profile(
+    name: Annotated[str | None, typer.Argument(help="the active one if not given")] = None,
+) -> None:
+    """Print a stored profile as JSON."""
+    from loaders import jobs
+
+    typer.echo(jobs.get_profile(_settings(), name).model_dump_json(indent=2))
+
+
+@profile_app.command("import")
+def import_profile(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON file")],
+) -> None:
+    """Store a profile; a changed one of the same name becomes its next version."""
+    from loaders import jobs
+
+    name, version, is_new = jobs.import_profile(_settings(), file)
+    _say(f"{name} version {version} " + ("stored" if is_new else "was stored already"))
+
+
+@profile_app.command("activate")
+def activate_profile(
+    name: str,
+    version: Annotated[int | None, typer.Option(min=1, help="the newest if not given")] = None,
+) -> None:
+    """Make a stored profile the one that ingest grades with."""
+    from loaders import jobs
+
+    chosen, its_version = jobs.activate_profile(_settings(), name, version)
+    _say(f"{chosen} version {its_version} is active; sessions ingested from now on use it")
+
+
+@database_app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from loaders import jobs
+
+    applied = jobs.migrate_database(_settings())
+    _say("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+
+
+@database_app.command()
+def status(*, as_json: Json = False) -> None:
+    """Show pending migrations and the newest loads."""
+    from loaders import jobs
+
+    pending, loads = jobs.database_status(_settings())
+    if as_json:
+        _print_json([{"pending": pending, "loads": loads.to_dicts()}])
+        return
+    _say("pending migrations: " + (", ".join(pending) or "none"))
+    _show(loads.to_dicts(), "Newest loads", as_json=False)
+
+
+def _settings() -> Settings:
+    from loaders.settings import Settings
+
+    return Settings()
+
+
+def _session_kind(text: str) -> str:
+    from engine.tables import SESSION_KINDS
+
+    if text not in SESSION_KINDS:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(SESSION_KINDS)}")
+    return text
+
+
+def _show_grades(
+    settings: Settings,
+    season: int,
+    round_number: int | None,
+    kind: str | None,
+    *,
+    as_json: bool,
+) -> bool:
+    """Print one table a session; whether there was any."""
+    from rich.console import Console
+
+    from loaders import jobs
+    from loaders.display import grades_table
+
+    frame = jobs.read_grades(settings, season, round_number, kind)
+    if as_json:
+        _print_json(frame.iter_rows(named=True))
+        return frame.height > 0
+    console = Console()
+    by_session = frame.partition_by("season", "round", "session_kind", maintain_order=True)
+    for rows in by_session:
+        console.print(grades_table(rows.to_dicts()))
+    return frame.height > 0
+
+
+def _waiting(what: str) -> AbstractContextManager[object]:
+    from rich.console import Console
+
+    return Console(stderr=True).status(f"{what} …")
+
+
+def _say(text: str, *, quiet: bool = False) -> None:
+    if not quiet:
+        typer.echo(text)
+
+
+def _show(rows: list[dict[str, object]], title: str, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from loaders.display import plain_table
+
+    if as_json:
+        _print_json(rows)
+    else:
+        Console().print(plain_table(rows, title))
+
+
+def _print_json(rows: Iterable[Mapping[str, object]]) -> None:
+    for row in rows:
+        typer.echo(json.dumps(row, default=str, allow_nan=False))
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with its message and exit code."""
+    try:
+        app()
+    except DriveGradeError as error:
+        typer.echo(f"drivegrade: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

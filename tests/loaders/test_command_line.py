@@ -1,0 +1,199 @@
+"""The command line as a person, or a script, meets it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from loaders.__main__ import main
+from tests.profiles import BASELINE_PROFILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from loaders.settings import Settings
+
+    Run = Callable[..., tuple[int, str, str]]
+
+WEEKEND = {
+    "season": 2000,
+    "round": 1,
+    "drivers": [
+        {
+            "driver": "second",
+            "car_pace": {"base_delta": 0.0},
+            "form": {"consistency": 0.5, "error_rate": 0.0, "start_precision": 0.5},
+            "lap_deltas": [0.82, None, -0.82],
+            "overtakes": [{"exposure_time": 2, "context": {}}, {"event_type": "defence"}],
+        },
+        {"driver": "first"},
+    ],
+}
+
+
+@pytest.fixture
+def run(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    """Run `drivegrade …` against the module's own home: exit code, output, errors."""
+    monkeypatch.setenv("DRIVEGRADE_HOME", str(settings.home))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["drivegrade", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capsys.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    return call
+
+
+def test_demo_prints_the_grades_of_every_bundled_weekend(run: Run) -> None:
+    """Names, places, and the mark that they are simulated."""
+    code, out, _ = run("demo", "--json")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert {(row["season"], row["round"], row["session_kind"]) for row in rows} == {
+        (2099, 1, "race"),
+        (2099, 2, "race"),
+        (2099, 2, "sprint"),
+        (2099, 3, "race"),
+    }
+    assert all(row["event_name"].startswith("Simulated") for row in rows)
+    code, out, _ = run("grades", "2099", "2", "--session", "sprint")
+    assert code == 0
+    assert "Simulated" in out
+
+
+def test_ingest_says_that_nothing_changed(run: Run) -> None:
+    """The second time no row is written."""
+    run("ingest", "2099", "3", "--provider", "simulated")
+    code, out, _ = run("ingest", "2099", "3", "--provider", "simulated")
+    assert code == 0
+    assert "unchanged" in out
+    code, out, _ = run("ingest", "2099", "3", "--provider", "simulated", "--json")
+    assert json.loads(out)["changed_rows"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("ingest", "2098", "1", "--provider", "simulated"), 3, "2099-1"),
+        (("ingest", "2025", "1", "--provider", "nobody"), 3, "fastf1"),
+        (("grades", "1955"), 1, "drivegrade ingest"),
+        (("profile", "show", "nobody"), 5, "baseline 1"),
+        (("profile", "activate", "nobody"), 5, "baseline 1"),
+        (("ingest", "2025", "1", "--session", "practice"), 2, "race, sprint"),
+        (("ingest", "1949", "1"), 2, "1950"),
+    ],
+)
+def test_a_mistake_ends_with_its_message(
+    run: Run, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    """A remedy, an exit code of its own, and no traceback."""
+    found, out, err = run(*arguments)
+    assert found == code
+    assert said in err
+    assert "Traceback" not in out + err
+
+
+def test_profiles_are_imported_versioned_and_activated(run: Run, tmp_path: Path) -> None:
+    """A changed profile of the same name is its next version; one is active."""
+    path = tmp_path / "mine.json"
+    body = BASELINE_PROFILE.model_dump() | {"name": "mine"}
+    path.write_text(json.dumps(body), encoding="utf-8")
+    assert run("profile", "import", str(path))[1] == "mine version 1 stored\n"
+    assert run("profile", "import", str(path))[1] == "mine version 1 was stored already\n"
+    path.write_text(json.dumps(body | {"penalty_normalizer": 20.0}), encoding="utf-8")
+    assert run("profile", "import", str(path))[1] == "mine version 2 stored\n"
+    assert run("profile", "activate", "mine")[0] == 0
+    listed = [json.loads(line) for line in run("profile", "list", "--json")[1].splitlines()]
+    active = [(row["profile_name"], row["profile_version"]) for row in listed if row["is_active"]]
+    assert active == [("mine", 2)]
+    assert json.loads(run("profile", "show")[1])["penalty_normalizer"] == 20.0
+    run("profile", "activate", "baseline")
+
+
+def test_a_profile_with_a_zero_divisor_is_refused(run: Run, tmp_path: Path) -> None:
+    """And nothing of it is stored."""
+    path = tmp_path / "zero.json"
+    body = BASELINE_PROFILE.model_dump() | {"name": "zero", "penalty_normalizer": 0.0}
+    path.write_text(json.dumps(body), encoding="utf-8")
+    code, _, err = run("profile", "import", str(path))
+    assert code == 5
+    assert "penalty_normalizer" in err
+    assert "zero" not in run("profile", "list", "--json")[1]
+
+
+def test_score_prints_a_line_for_each_profile_and_driver(run: Run, tmp_path: Path) -> None:
+    """In the order of the file, with raw and normalized components, counters and total."""
+    path = tmp_path / "weekends.jsonl"
+    path.write_text(json.dumps(WEEKEND) + "\n", encoding="utf-8")
+    code, out, _ = run("score", str(path), "--profile", "baseline")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [(row["profile"], row["round"], row["driver"]) for row in rows] == [
+        ("baseline", 1, "second"),
+        ("baseline", 1, "first"),
+    ]
+    assert rows[0]["consistency_raw"] == pytest.approx(0.8)
+    assert rows[0]["racecraft_raw"] == pytest.approx(0.24101535854799097)
+    assert (rows[0]["on_track_events"], rows[0]["pit_cycle_events"]) == (1, 1)
+    assert rows[1]["total_grade"] == pytest.approx(0.275)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "line 1"),
+        (
+            '{"season": 2000, "round": 1, "drivers": [{"driver": "a", "lap_deltas": [NaN]}]}',
+            "line 1",
+        ),
+        (
+            '{"season": 2000, "round": 1, "drivers": [{"driver": "a", "lap_deltas": ["1"]}]}',
+            "lap_deltas",
+        ),
+        (
+            '{"season": 2000, "round": 1, "drivers": [{"driver": "a"}, {"driver": "a"}]}',
+            "primary_key",
+        ),
+    ],
+)
+def test_a_bad_weekend_is_refused(run: Run, tmp_path: Path, line: str, said: str) -> None:
+    """NaN, text for numbers, and a driver listed twice; no line is printed."""
+    path = tmp_path / "weekends.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    code, out, err = run("score", str(path))
+    assert code == 4
+    assert out == ""
+    assert said in err
+
+
+@pytest.mark.realdata
+def test_score_reproduces_the_vectors(run: Run, realdata: Path, tmp_path: Path) -> None:
+    """All rows of the compatibility vectors, four profiles, to 1e-9."""
+    vectors = realdata.parent / "vectors" / "compat"
+    if not vectors.is_dir():
+        pytest.skip("the compatibility vectors are not beside the real data")
+    weekends = tmp_path / "weekends.jsonl"
+    weekends.write_bytes(gzip.decompress((vectors / "weekends.jsonl.gz").read_bytes()))
+    profiles = [f"--profile={path}" for path in sorted(vectors.glob("profile_*.json"))]
+    code, out, _ = run("score", str(weekends), *profiles)
+    assert code == 0
+    found = {
+        (row.pop("profile"), row.pop("season"), row.pop("round"), row.pop("driver")): row
+        for row in map(json.loads, out.splitlines())
+    }
+    with gzip.open(vectors / "expected.jsonl.gz", "rt") as lines:
+        expected = [json.loads(line) for line in lines]
+    assert len(found) == len(expected) == 8112
+    for row in expected:
+        key = (row.pop("profile"), row.pop("season"), row.pop("round"), row.pop("driver"))
+        assert found[key] == pytest.approx(row, rel=0, abs=1e-9), key

@@ -1,0 +1,151 @@
+"""From provider tables to rows in PostgreSQL and files in the lake, on the real thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from engine.tables import ENTRY, SessionKey
+from loaders import jobs, lake, postgres
+from loaders.providers import simulated
+
+if TYPE_CHECKING:
+    from loaders.settings import Settings
+
+RACE = SessionKey(2099, 1)
+
+
+def grades(settings: Settings, session: SessionKey) -> pl.DataFrame:
+    """Stored grades of a session, by driver."""
+    frame = jobs.read_grades(settings, session.season, session.round, session.session_kind)
+    return frame.sort("driver_id")
+
+
+def without(tables: dict[str, pl.DataFrame], driver_id: str, lap: int) -> dict[str, pl.DataFrame]:
+    """The same session after the source withdrew one lap."""
+    gone = (pl.col("driver_id") == driver_id) & (pl.col("lap_number") == lap)
+    return {**tables, "laps": tables["laps"].filter(~gone)}
+
+
+@pytest.fixture(scope="module")
+def tables(settings: Settings) -> dict[str, pl.DataFrame]:
+    """Provider tables of a simulated race, ingested once."""
+    fetched = dict(simulated.fetch(RACE, settings))
+    jobs.store(RACE, fetched, settings)
+    return fetched
+
+
+def test_ingest_fills_driver_metrics(settings: Settings, tables: dict[str, pl.DataFrame]) -> None:
+    """Every starter has a grade, with profile, model, source and a fingerprint of its inputs."""
+    stored = grades(settings, RACE)
+    started = tables["entries"].filter(pl.col("status") != "did_not_start")
+    graded = stored.drop_nulls("total_grade")
+    assert graded["driver_id"].to_list() == started["driver_id"].sort().to_list()
+    provenance = graded.select("profile_name", "profile_version", "model_version", "data_source")
+    assert provenance.unique().rows() == [("baseline", 1, "v1", "simulated")]
+    assert graded["graded_at"].null_count() == 0
+
+
+def test_what_is_stored_is_what_was_computed(
+    settings: Settings, tables: dict[str, pl.DataFrame]
+) -> None:
+    """PostgreSQL and lake hold the engine's numbers bit for bit."""
+    profile = jobs.get_profile(settings, None)
+    computed = jobs.grade_session(tables, profile, "test")["driver_metrics"].sort("driver_id")
+    stored = grades(settings, RACE).drop_nulls("total_grade")
+    scores = ["driver_id", "expected_delta_s", *jobs.SCORE_COLUMNS]
+    assert_frame_equal(stored.select(scores), computed.select(scores), check_exact=True)
+    in_lake = lake.scan(settings.lake, "driver_metrics", [2099]).collect()
+    in_lake = in_lake.filter(pl.col("session_id") == RACE.session_id).sort("driver_id")
+    assert_frame_equal(in_lake, computed, check_exact=True, check_column_order=False)
+
+
+def test_the_same_race_again_writes_nothing(
+    settings: Settings, tables: dict[str, pl.DataFrame]
+) -> None:
+    """The data's fingerprint is known, so no row is touched and the report says so."""
+    report = jobs.store(RACE, tables, settings)
+    assert report.load.status == "unchanged"
+    assert report.load.changed_rows == 0
+
+
+def test_forced_the_same_race_still_changes_no_row(
+    settings: Settings, tables: dict[str, pl.DataFrame]
+) -> None:
+    """Compared row by row, everything is equal."""
+    report = jobs.store(RACE, tables, settings, force=True)
+    assert report.load.status == "loaded"
+    assert report.load.changed_rows == 0
+
+
+def test_one_changed_lap_changes_it_and_the_grades_it_affects(
+    settings: Settings, tables: dict[str, pl.DataFrame]
+) -> None:
+    """One lap row, and the grades whose inputs moved; entries and other laps stay."""
+    before = grades(settings, RACE)
+    changed_driver = before["driver_id"][0]
+    one = (pl.col("driver_id") == changed_driver) & (pl.col("lap_number") == 20)
+    slower = pl.when(one).then(pl.col("lap_time_ms") + 300).otherwise(pl.col("lap_time_ms"))
+    corrected = {**tables, "laps": tables["laps"].with_columns(lap_time_ms=slower)}
+
+    changes = jobs.store(RACE, corrected, settings).load.changes
+
+    assert changes["public.lap_times"] == (0, 1, 0)
+    assert sum(changes["core.entries"]) == 0
+    assert sum(changes["public.pit_stops"]) == 0
+    profile = jobs.get_profile(settings, None)
+    old = jobs.grade_session(tables, profile, "test")["driver_metrics"]
+    new = jobs.grade_session(corrected, profile, "test")["driver_metrics"]
+    moved = old.join(new, on=ENTRY, suffix="_new").filter(
+        pl.col("inputs_hash") != pl.col("inputs_hash_new")
+    )
+    assert changed_driver in moved["driver_id"].to_list()
+    assert changes["core.driver_metrics"] == (0, moved.height, 0)
+    assert moved.height < old.height
+    jobs.store(RACE, tables, settings)
+    assert_frame_equal(grades(settings, RACE).drop("graded_at"), before.drop("graded_at"))
+
+
+def test_a_withdrawn_lap_disappears(settings: Settings, tables: dict[str, pl.DataFrame]) -> None:
+    """It is deleted in PostgreSQL and gone from the lake, and comes back when it is restored."""
+    driver = tables["entries"].filter(pl.col("position") == 1)["driver_id"].item()
+    report = jobs.store(RACE, without(tables, driver, 20), settings)
+    assert report.load.changes["public.lap_times"] == (0, 0, 1)
+    laps = lake.scan(settings.lake, "laps", [2099]).collect()
+    assert laps.filter(pl.col("session_id") == RACE.session_id).height == tables["laps"].height - 1
+    again = jobs.store(RACE, tables, settings)
+    assert again.load.changes["public.lap_times"] == (1, 0, 0)
+
+
+def test_race_and_sprint_never_share_rows(settings: Settings) -> None:
+    """Both sessions of a sprint weekend keep all their rows, whichever is loaded last."""
+    race, sprint = SessionKey(2099, 2), SessionKey(2099, 2, "sprint")
+    jobs.ingest(race, settings, provider_name="simulated")
+    only_race = grades(settings, race)
+    jobs.ingest(sprint, settings, provider_name="simulated")
+    assert_frame_equal(grades(settings, race), only_race)
+    assert grades(settings, sprint)["session_kind"].unique().to_list() == ["sprint"]
+
+
+def test_another_active_profile_regrades_and_keeps_the_old_grades(
+    settings: Settings, tables: dict[str, pl.DataFrame]
+) -> None:
+    """Grades are told apart by profile; the stored laps do not move."""
+    strict = jobs.get_profile(settings, None).model_copy(
+        update={"name": "stricter", "consistency_tolerance": 1.3}
+    )
+    path = settings.home / "stricter.json"
+    path.write_text(strict.model_dump_json(), encoding="utf-8")
+    assert jobs.import_profile(settings, path) == ("stricter", 1, True)
+    jobs.activate_profile(settings, "stricter", None)
+    report = jobs.store(RACE, tables, settings)
+    assert report.profile.name == "stricter"
+    assert sum(report.load.changes["public.lap_times"]) == 0
+    assert report.load.changes["core.driver_metrics"] == (report.graded, 0, 0)
+    jobs.activate_profile(settings, "baseline", None)
+    with postgres.connect(settings) as connection:
+        kept = postgres.read(connection, "grades", 2099, 1, "race", "stricter")
+    assert kept.drop_nulls("total_grade").height == report.graded
