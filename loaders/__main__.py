@@ -206,7 +206,7 @@ def _show_grades(
     console = Console()
     by_session = frame.partition_by("season", "round", "session_kind", maintain_order=True)
     for rows in by_session:
-        console.print(grades_table(rows.to_dicts()))
+        console.print(grades_table(rows.to_dicts(), console.width))
     return frame.height > 0
 
 

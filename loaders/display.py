@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from loaders.jobs import IngestReport
 
@@ -19,58 +19,85 @@ BAR_WIDTH: Final = 8
 
 FULL, EMPTY = "█", "░"
 
+UNCLASSIFIED: Final = {
+    "retired": "DNF",
+    "disqualified": "DSQ",
+    "did_not_start": "DNS",
+    "did_not_qualify": "DNQ",
+}
+"""How the sport abbreviates an entry's status."""
+
+WIDE: Final = 140
+"""Columns a terminal needs for teams and bars."""
+
 
 def _text(value: object) -> str:
     return NOT_KNOWN if value is None else str(value)
 
 
 def _bar(score: object) -> str:
+    """Draw a score as a bar with its number."""
     if not isinstance(score, float):
         return NOT_KNOWN
     filled = round(score * BAR_WIDTH)
     return FULL * filled + EMPTY * (BAR_WIDTH - filled) + f" {score:.2f}"
 
 
+def _number(score: object) -> str:
+    return f"{score:.2f}" if isinstance(score, float) else NOT_KNOWN
+
+
+def _grade(grade: object) -> str:
+    return f"{grade:.3f}" if isinstance(grade, float) else NOT_KNOWN
+
+
 def _finish(row: Mapping[str, object]) -> str:
     place = f"P{_text(row['finish_position'])}"
-    return place if row["is_classified"] else f"{place} {row['status']}".replace("_", " ")
+    status = "" if row["is_classified"] else UNCLASSIFIED.get(str(row["status"]), "")
+    return f"{place} {status}".rstrip()
 
 
-def grades_table(rows: Sequence[Mapping[str, object]]) -> Table:
+def _driver_code(row: Mapping[str, object]) -> str:
+    return str(row["driver_code"] or row["driver_name"])
+
+
+def grades_table(rows: Sequence[Mapping[str, object]], width: int) -> Table:
     """Draw the grades of one session, best first.
 
     Args:
         rows: one mapping per driver, at least one, columns of the query `grades`.
+        width: columns of the terminal; a narrow one gets codes and numbers instead of
+            names, teams and bars.
     """
     head = rows[0]
     sprint = " sprint" if head["session_kind"] == "sprint" else ""
-    title = (
-        f"{head['event_name']} {head['season']}{sprint} · profile {head['profile_name']} "
-        f"{head['profile_version']} · model {head['model_version']} · from {head['data_source']}"
+    table = Table(
+        title=f"{head['event_name']} {head['season']}{sprint}",
+        caption=f"profile {head['profile_name']} {head['profile_version']} · "
+        f"model {head['model_version']} · from {head['data_source']}",
+        title_justify="left",
+        caption_justify="left",
+        row_styles=["", "dim"],
     )
-    table = Table(title=title, title_justify="left", row_styles=["", "dim"])
-    for heading in ("#", "Driver", "Team", "Finish", "Grid"):
-        table.add_column(heading, justify="right" if heading in {"#", "Grid"} else "left")
-    table.add_column("Grade", justify="right", style="bold")
-    for heading in ("Consistency", "Racecraft", "Penalty", "Strategy"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("Passes", justify="right")
-    for number, row in enumerate(rows, start=1):
-        grade = row["total_grade"]
-        graded = isinstance(grade, float)
-        table.add_row(
-            str(number) if graded else NOT_KNOWN,
-            _text(row["driver_name"]),
-            _text(row["team_name"]),
-            _finish(row),
-            _text(row["grid_position"]),
-            f"{grade:.3f}" if graded else NOT_KNOWN,
-            _bar(row["consistency_score"]),
-            _bar(row["racecraft_score"]),
-            _bar(row["penalty_score"]),
-            _bar(row["team_strategy_score"]),
-            _text(row["on_track_events"]),
-        )
+    is_wide = width >= WIDE
+    score = _bar if is_wide else _number
+    columns: dict[str, Callable[[Mapping[str, object]], str]] = {
+        "Driver": (lambda row: _text(row["driver_name"])) if is_wide else _driver_code,
+        **({"Team": lambda row: _text(row["team_name"])} if is_wide else {}),
+        "Finish": _finish,
+        "Grid": lambda row: _text(row["grid_position"]),
+        "Grade": lambda row: _grade(row["total_grade"]),
+        "Consistency" if is_wide else "Cons": lambda row: score(row["consistency_score"]),
+        "Racecraft" if is_wide else "Race": lambda row: score(row["racecraft_score"]),
+        "Penalty" if is_wide else "Pen": lambda row: score(row["penalty_score"]),
+        "Strategy" if is_wide else "Strat": lambda row: score(row["team_strategy_score"]),
+        "Passes": lambda row: _text(row["on_track_events"]),
+    }
+    for heading in columns:
+        is_text = heading in {"Driver", "Team", "Finish"}
+        table.add_column(heading, no_wrap=True, justify="left" if is_text else "right")
+    for row in rows:
+        table.add_row(*(cell(row) for cell in columns.values()))
     return table
 
 

@@ -11,10 +11,17 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from loaders.embedded import embedded_postgres
+from loaders.providers import fastf1
 from loaders.settings import Settings
+from tests.real_races import FOLDERS, copy_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from engine.tables import SessionKey
+    from loaders.providers import SessionTables
+
+    RealRace = Callable[[SessionKey], SessionTables]
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -37,6 +44,25 @@ def realdata() -> Path:
     folder = Path(named)
     assert folder.is_dir(), f"DRIVEGRADE_REALDATA names no folder: {folder}"
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_race(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> RealRace:
+    """Fetch a real race from FastF1's recorded cache, each once.
+
+    FastF1's debug switch is on all the while: it must not reach the child process.
+    """
+    settings = copy_cache(realdata, tmp_path_factory.mktemp("fastf1"), *FOLDERS)
+    fetched: dict[SessionKey, SessionTables] = {}
+
+    def get(session: SessionKey) -> SessionTables:
+        if session not in fetched:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("FASTF1_DEBUG", "1")
+                fetched[session] = fastf1.fetch(session, settings)
+        return fetched[session]
+
+    return get
 
 
 @pytest.fixture(scope="module")

@@ -11,26 +11,20 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from engine.tables import NORMALIZED, TABLES, SessionKey
+from engine.tables import NORMALIZED, TABLES
 from loaders.jobs import SCORE_COLUMNS, grade_session
-from loaders.providers import fastf1, simulated
+from loaders.providers import simulated
 from loaders.settings import Settings
 from tests.profiles import BASELINE_PROFILE
+from tests.real_races import FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    Golden = Callable[[str, pl.DataFrame], None]
+    from engine.tables import SessionKey
+    from tests.conftest import RealRace
 
-REAL_RACES = (
-    SessionKey(2021, 12),  # one classified lap behind the safety car, half points
-    SessionKey(2023, 4),  # Grand Prix of a sprint weekend
-    SessionKey(2024, 8),  # red flag on lap 1
-    SessionKey(2024, 9),  # rain, no race control
-    SessionKey(2025, 1),  # rain, safety cars, six retirements
-    SessionKey(2025, 2),  # Grand Prix of a sprint weekend, three disqualified
-    SessionKey(2026, 1),  # 22 cars
-)
+    Golden = Callable[[str, pl.DataFrame], None]
 
 
 def summary(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -80,12 +74,10 @@ def test_bundled_weekends(session: SessionKey, golden: Golden) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("session", REAL_RACES, ids=lambda key: key.session_id)
-def test_real_races(
-    session: SessionKey, golden: Golden, real_tables: Callable[[SessionKey], dict[str, pl.DataFrame]]
-) -> None:
+@pytest.mark.parametrize("session", FOLDERS, ids=lambda key: key.session_id)
+def test_real_races(session: SessionKey, golden: Golden, real_race: RealRace) -> None:
     """Seven races that hold most of what a season can bring."""
-    tables = real_tables(session)
+    tables = real_race(session)
     golden(f"tables/{session.session_id}", summary(tables))
     golden(f"grades/{session.session_id}", grades(tables))
     golden(f"events/{session.session_id}", events(tables))

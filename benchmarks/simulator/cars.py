@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from engine.tables import SESSION_KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmarks.simulator.world import Driver, Penalty, Retirement, Scenario
+    from engine.tables import SessionKey
 
 FUEL_S_PER_LAP: Final = 0.055
 """What the fuel for one more lap costs, in seconds per lap; about what a real car loses."""
 
-COMPOUND_S: Final = {"SOFT": -0.55, "MEDIUM": 0.0, "HARD": 0.40, "INTERMEDIATE": 4.0, "WET": 8.5}
+COMPOUND_S: Final = {"SOFT": -0.55, "MEDIUM": 0.0, "HARD": 0.40, "INTERMEDIATE": 4.0, "WET": 7.8}
 """Pace of a fresh set on a dry track against MEDIUM, in seconds per lap."""
 
 WEAR_S_PER_LAP: Final = {
@@ -57,6 +60,10 @@ SPRINT_TYRES: Final = ((0.7, "MEDIUM"), (0.3, "SOFT"))
 PLAN_JITTER_LAPS: Final = 3.5
 """How far a team's planned stop lies from the usual one, at most, in laps."""
 
+USED_CHANCE: Final = 0.2
+USED_LAPS: Final = 3
+"""How often a set was used before, and for how many laps."""
+
 LAST_STOP_LAPS: Final = 4
 """With fewer laps than this to go nobody changes tyres any more."""
 
@@ -69,7 +76,7 @@ WET_ERRORS: Final = 2.0
 ERROR_S: Final = (0.8, 3.2)
 """Range of the time an error costs, in seconds."""
 
-CHANGE_GAIN_S: Final = 2.5
+CHANGE_GAIN_S: Final = 1.5
 """A driver comes in for the other kind of tyre once it is worth this much a lap, in seconds."""
 
 CHANGE_CHANCE: Final = 0.6
@@ -84,10 +91,15 @@ UNIFORMS: Final = 12
 
 
 class Dice:
-    """Random numbers that are the same on every machine: sums of uniforms, no logarithms."""
+    """Random numbers that are the same on every machine: sums of uniforms, no logarithms.
 
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.Generator(np.random.PCG64(seed))
+    Sessions of one seed have numbers of their own; so has each `use` within a session.
+    """
+
+    def __init__(self, seed: int, session: SessionKey, use: int = 0) -> None:
+        kind = SESSION_KINDS.index(session.session_kind)
+        key = (seed, session.season, session.round, kind, use)
+        self._generator = np.random.Generator(np.random.PCG64(key))
 
     def uniform(self, low: float, high: float) -> float:
         """Draw between two bounds."""
@@ -117,14 +129,22 @@ class Tyres:
     """A set on a car: `life_laps` counts the lap in progress and laps of earlier sessions."""
 
     compound: str
-    life_laps: int = 1
+    life_laps: int = 0
     is_fresh: bool = True
+
+    @classmethod
+    def drawn(cls, compound: str, dice: Dice) -> Tyres:
+        """Take a set from the garage: new, or used in an earlier session."""
+        if dice.chance(USED_CHANCE):
+            return cls(compound, USED_LAPS, is_fresh=False)
+        return cls(compound)
 
 
 @dataclass
 class Visit:
     """A visit to the pit lane at the end of the lap in progress; clocks in session ms."""
 
+    lap: int
     new_compound: str | None = None
     penalty: Penalty | None = None
     retires: bool = False
@@ -132,7 +152,6 @@ class Visit:
     in_ms: int | None = None
     out_ms: int | None = None
     stationary_ms: int | None = None
-    lap: int = 0
 
 
 @dataclass
@@ -154,8 +173,11 @@ class Car:
     visit: Visit | None = None
     owed: list[Penalty] = field(default_factory=list)
     pace_ms: int = 0
+    potential_ms: int = 0
     noise_ms: int = 0
     error_ms: int = 0
+    entry_loss_ms: int = 0
+    exit_loss_ms: int = 0
     deletions: int = 0
 
 
@@ -203,13 +225,13 @@ def plan_tyres(scenario: Scenario, dice: Dice) -> tuple[Tyres, list[tuple[int, s
     """Draw the tyres for the start and the planned stops, as (in-lap, compound)."""
     if not scenario.stops_planned:
         choice = dice.weighted([share for share, _ in SPRINT_TYRES])
-        return Tyres(SPRINT_TYRES[choice][1]), []
+        return Tyres.drawn(SPRINT_TYRES[choice][1], dice), []
     _, compound, stops = PLANS[dice.weighted([plan[0] for plan in PLANS])]
     plan = [
         (round(share * scenario.laps + dice.uniform(-PLAN_JITTER_LAPS, PLAN_JITTER_LAPS)), fitted)
         for share, fitted in stops
     ]
-    return Tyres(compound), plan
+    return Tyres.drawn(compound, dice), plan
 
 
 def fitting_compound(scenario: Scenario, lap: int) -> str:
@@ -238,7 +260,7 @@ def choose_compound(scenario: Scenario, car: Car, dice: Dice) -> str | None:
         return None
     water = wetness(scenario, car.lap + 1)
     best = fitting_compound(scenario, car.lap)
-    if water > 0 or scenario.wetness and car.lap > scenario.wetness[0][0]:
+    if scenario.wetness and car.lap >= scenario.wetness[0][0]:
         car.plan.clear()
     gain_s = tyre_s(car.tyres.compound, 1, water) - tyre_s(best, 1, water)
     if _kind(best) != _kind(car.tyres.compound):

@@ -16,8 +16,8 @@ LIGHTS_OUT_MS: Final = 3_660_000
 CLEAR, YELLOW, SAFETY_CAR, RED, VSC, VSC_ENDING = "1", "2", "4", "5", "6", "7"
 """Track status codes."""
 
-SECTORS: Final = 18
-"""Marshal sectors of every made-up circuit."""
+PACE_FACTOR: Final = {CLEAR: 1.0, SAFETY_CAR: 1.55, RED: 1.60, VSC: 1.35}
+"""Lap time against racing pace under each track status; the others leave it as it is."""
 
 PENALTY_WORDS: Final = {
     "time": "{seconds} SECOND TIME PENALTY",
@@ -30,7 +30,6 @@ class Message(NamedTuple):
     """One message of race control; `at_ms` is its session clock."""
 
     at_ms: int
-    lap_number: int
     category: str
     message: str
     flag: str | None = None
@@ -73,7 +72,8 @@ class RaceControl:
 
     def show(self, at_ms: int, code: str) -> None:
         """Change the track status from a moment on."""
-        self.statuses.append((at_ms, code))
+        if code != self.status:
+            self.statuses.append((at_ms, code))
 
     @property
     def status(self) -> str:
@@ -93,9 +93,7 @@ class RaceControl:
         number: int | None = None,
     ) -> None:
         """Send a message."""
-        self.messages.append(
-            Message(at_ms, self.lead_lap, category, text, flag, scope, sector, status, number)
-        )
+        self.messages.append(Message(at_ms, category, text, flag, scope, sector, status, number))
 
     def flag(self, at_ms: int, text: str, flag: str) -> None:
         """Wave a flag at the whole track."""
@@ -115,15 +113,10 @@ class RaceControl:
         text = f"WAVED BLUE FLAG FOR {car_name(driver)} TIMED AT {self.time_at(at_ms):%H:%M:%S}"
         self.say(at_ms, text, "Flag", flag="BLUE", scope="Driver", number=driver.number)
 
-    def deleted_lap(
-        self, at_ms: int, driver: Driver, lap: int, lap_time_ms: int, turn: int
-    ) -> str:
-        """Delete a lap time for track limits; gives the reason as the timing states it."""
-        reason = f"TRACK LIMITS AT TURN {turn} LAP {lap} {self.time_at(at_ms):%H:%M:%S}"
-        self.say(
-            at_ms, f"{car_name(driver)} TIME {lap_time_text(lap_time_ms)} DELETED - {reason}"
-        )
-        return reason
+    def deleted_lap(self, at_ms: int, driver: Driver, lap_time_ms: int, reason: str) -> None:
+        """Delete a lap time."""
+        time = lap_time_text(lap_time_ms)
+        self.say(at_ms, f"{car_name(driver)} TIME {time} DELETED - {reason}")
 
     def warned(self, at_ms: int, driver: Driver) -> None:
         """Show the black and white flag for track limits."""

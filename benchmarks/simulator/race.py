@@ -15,48 +15,27 @@ Clocks are integer milliseconds of the session; lap times are their differences.
 from __future__ import annotations
 
 import heapq
-import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from benchmarks.simulator import neutral
+from benchmarks.simulator import neutral, pits
 from benchmarks.simulator.cars import (
     Car,
     Dice,
     Tyres,
     Visit,
-    choose_compound,
     error_s,
     noise_s,
     plan_tyres,
     potential_s,
 )
-from benchmarks.simulator.control import CLEAR, LIGHTS_OUT_MS, VSC, RaceControl
+from benchmarks.simulator.control import CLEAR, LIGHTS_OUT_MS, PACE_FACTOR, RaceControl
+from benchmarks.simulator.records import Contest, Finish, LapRecord, in_ms
+from benchmarks.simulator.traffic import catch_up, lapping_ms, racing_end_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from benchmarks.simulator.world import Driver, Penalty, Scenario
-
-REACH_S: Final = 0.5
-"""A car that would end the lap within this of the car ahead is held up by it, in seconds."""
-
-FOLLOW_S: Final = (0.45, 0.95)
-"""Gap at the line behind a car that was not passed, in seconds."""
-
-CLEAR_S: Final = 0.30
-"""Gap at the line that a pass leaves at least, in seconds."""
-
-DIRTY_AIR_S: Final = 0.20
-DIRTY_AIR_REACH_S: Final = 1.5
-"""What following within that reach costs a lap, in seconds."""
-
-PACE_LOGIT_PER_S: Final = 1.1
-"""How the log-odds of a pass grow with each second of lap time the attacker is faster."""
-
-BLUE_FLAG_REACH_S: Final = 2.0
-BLUE_FLAG_S: Final = 0.9
-LAPPING_S: Final = 0.3
-"""A car lapped within that reach loses the one, the car that laps it the other, in seconds."""
 
 COLD_TYRES_S: Final = 0.8
 """What the first lap on a set costs, in seconds."""
@@ -71,71 +50,20 @@ START_GAP_S: Final = 0.25
 QUALIFYING_SCATTER_S: Final = 0.18
 """How far a qualifying lap misses a driver's pace, in seconds."""
 
-BEFORE_LINE: Final = 0.35
-"""Share of the pit lane that lies before the finishing line."""
-
-STATIONARY_S: Final = (2.1, 3.4)
-"""Time at rest for a tyre change, in seconds."""
-
 RETIREMENT_SHARE: Final = 0.35
 """Share of the lap after which a car that fails on the track stops."""
 
-SERVED_S: Final = 35.0
 DELETION_S: Final = 75.0
-"""Until the stewards confirm a penalty served, and until they delete a lap, in seconds."""
+"""Until the stewards delete a lap, in seconds."""
 
 DELETION_RATE: Final = 0.45
 """Laps deleted for track limits for each lap lost to an error."""
 
+RACING: Final = 1.07
+"""A lap longer than this many times the driver's potential is not checked for track limits."""
+
 WARNING_DELETIONS: Final = 3
 """Deleted laps that bring the black and white flag."""
-
-
-class LapRecord(NamedTuple):
-    """A lap as it was driven; times in ms, `end_ms` null if it was not completed.
-
-    `potential_ms` is the lap in clear air without noise; `noise_ms` and `error_ms` come on top.
-    """
-
-    driver_id: str
-    lap_number: int
-    start_ms: int
-    end_ms: int | None
-    compound: str
-    stint_number: int
-    tyre_life_laps: int
-    is_fresh_tyre: bool
-    is_in_lap: bool
-    is_out_lap: bool
-    deleted_reason: str | None
-    potential_ms: int
-    noise_ms: int
-    error_ms: int
-
-
-class Contest(NamedTuple):
-    """A pass that was tried on the track, with the probability it had."""
-
-    driver_id: str
-    lap_number: int
-    opponent_id: str
-    pass_probability: float
-    is_success: bool
-
-
-class Finish(NamedTuple):
-    """How a race ended; `at_ms` is the last crossing, `penalty_ms` what is added to the time."""
-
-    driver_id: str
-    completed_laps: int
-    at_ms: int
-    is_running: bool
-    penalty_ms: int
-
-
-def in_ms(seconds: float) -> int:
-    """Turn seconds into whole milliseconds."""
-    return round(seconds * 1000)
 
 
 def qualify(scenario: Scenario, dice: Dice) -> list[Driver]:
@@ -165,7 +93,7 @@ class Race:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self.scenario = scenario
-        self.dice = Dice(seed)
+        self.dice = Dice(seed, scenario.session)
         self.control = RaceControl(scenario)
         self.laps: list[LapRecord] = []
         self.visits: list[tuple[str, Visit]] = []
@@ -177,7 +105,9 @@ class Race:
         self.green_lap: int | None = None
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._agenda_number = 0
-        order = [d for d in qualify(scenario, self.dice) if d.driver_id not in scenario.did_not_start]
+        order = [
+            d for d in qualify(scenario, self.dice) if d.driver_id not in scenario.did_not_start
+        ]
         self.grid = [d for d in order if d.driver_id not in scenario.pit_lane_starts]
         self.cars = [
             self._prepare(slot, driver)
@@ -189,7 +119,12 @@ class Race:
         tyres, plan = plan_tyres(scenario, self.dice)
         failure = next((r for r in scenario.retirements if r.driver_id == driver.driver_id), None)
         return Car(
-            driver, slot, plan, tyres, failure, is_out_lap=driver.driver_id in scenario.pit_lane_starts
+            driver,
+            slot,
+            plan,
+            tyres,
+            failure,
+            is_out_lap=driver.driver_id in scenario.pit_lane_starts,
         )
 
     def run(self) -> None:
@@ -214,6 +149,10 @@ class Race:
         """List the cars still in the race."""
         return [car for car in self.cars if car.is_running]
 
+    def on_track(self) -> list[Car]:
+        """List the cars on a lap whose end is set: neither in the pit lane nor just beginning."""
+        return [c for c in self.running() if not c.in_lane and c.end_ms > c.start_ms]
+
     def _lights_out(self) -> None:
         """Give every car its first lap: by slot, start and luck, with nobody held up."""
         ends = []
@@ -222,6 +161,7 @@ class Race:
             lost_s = STANDING_START_S + GRID_SLOT_S * car.slot - car.driver.start_s
             lost_s += PIT_LANE_START_S if car.is_out_lap else 0.0
             lost_s += self.dice.normal(START_SCATTER_S)
+            car.exit_loss_ms = max(0, in_ms(lost_s))
             ends.append((car.start_ms + car.pace_ms + in_ms(lost_s), car.slot, car))
         earliest_ms = 0
         for end_ms, _, car in sorted(ends, key=lambda end: end[:2]):
@@ -258,28 +198,28 @@ class Race:
         visit, car.visit = car.visit, None
         car.is_out_lap = visit is not None
         if visit is not None:
-            self._fit_tyres(car, visit)
+            self._change_tyres(car, visit)
         self._draw_lap(car, at_ms)
         if car.lap > len(self.lead_starts_ms):
             self._lead(at_ms)
         if visit is not None and not visit.is_red_flag:
-            lane_ms = in_ms((1 - BEFORE_LINE) * self.scenario.circuit.lane_s)
+            lane_ms = in_ms((1 - pits.BEFORE_LINE) * self.scenario.circuit.lane_s)
             visit.out_ms = car.end_ms = at_ms + lane_ms + (visit.stationary_ms or 0)
             car.in_lane = True
         else:
             self._plan_end(car, at_ms, 1.0)
 
-    def _fit_tyres(self, car: Car, visit: Visit) -> None:
+    def _change_tyres(self, car: Car, visit: Visit) -> None:
         if visit.new_compound is not None:
-            car.tyres = Tyres(visit.new_compound, life_laps=0)
+            car.tyres = Tyres.drawn(visit.new_compound, self.dice)
             car.stint += 1
 
     def _draw_lap(self, car: Car, at_ms: int) -> None:
         """Count the lap and draw its pace in clear air."""
         car.lap += 1
         car.start_ms = at_ms
-        if car.lap > 1:
-            car.tyres.life_laps += 1
+        car.entry_loss_ms = car.exit_loss_ms = 0
+        car.tyres.life_laps += 1
         scenario, driver = self.scenario, car.driver
         potential = potential_s(scenario, driver, car.lap, car.tyres)
         car.potential_ms = in_ms(potential)
@@ -289,41 +229,39 @@ class Race:
         car.pace_ms += in_ms(COLD_TYRES_S) if car.is_out_lap else 0
 
     def _leave_lane(self, car: Car) -> None:
-        """Rejoin the track, behind whoever went by meanwhile."""
+        """Rejoin the track: behind whoever went by meanwhile, ahead of whoever is yet to come."""
         circuit = self.scenario.circuit
+        bypassed_s = (1 - pits.BEFORE_LINE) * circuit.bypass_s
+        level_ms = car.end_ms - in_ms(PACE_FACTOR[self.mode] * bypassed_s)
+        car.exit_loss_ms = max(0, level_ms - car.start_ms)
+        behind = [o for o in self._ahead(car) if o.start_ms + o.exit_loss_ms > level_ms]
         car.in_lane = False
-        self._plan_end(car, car.end_ms, 1 - (1 - BEFORE_LINE) * circuit.bypass_s / circuit.lap_s)
+        self._plan_end(car, car.end_ms, 1 - bypassed_s / circuit.lap_s, behind)
+        catch_up(self, car, behind)
 
-    def _plan_end(self, car: Car, at_ms: int, share: float) -> None:
+    def _plan_end(self, car: Car, at_ms: int, share: float, behind: Sequence[Car] = ()) -> None:
         """Set the end of the lap, of which `share` is still to be driven from `at_ms`."""
-        self._choose_visit(car)
-        rivals = self._ahead(car)
+        pits.choose_visit(self, car)
+        entry_ms = car.entry_loss_ms = pits.entry_ms(self, car)
+        rivals = [other for other in self._ahead(car) if other not in behind]
         if self.mode == CLEAR:
-            free_ms = at_ms + in_ms(share * car.pace_ms / 1000) + self._lapping_ms(car, at_ms)
-            car.end_ms = self._racing_end_ms(car, free_ms + self._entry_ms(car), rivals)
+            free_ms = at_ms + in_ms(share * car.pace_ms / 1000) + lapping_ms(self, car, at_ms)
+            car.end_ms = racing_end_ms(self, car, free_ms + entry_ms, rivals)
         else:
-            factor = neutral.pace_factor(self, is_first=not rivals)
+            leads = not rivals and car.lap == self.control.lead_lap
+            factor = neutral.pace_factor(self, leads=leads)
             free_ms = at_ms + in_ms(share * factor * car.pace_ms / 1000)
-            car.end_ms = neutral.queue_end_ms(self, free_ms, rivals) + self._entry_ms(car)
+            car.end_ms = neutral.queue_end_ms(self, free_ms, rivals) + entry_ms
         self._stop_on_track(car)
 
     def _ahead(self, car: Car) -> list[Car]:
         """List the cars ahead on the same lap that are not bound for the pits, nearest first."""
         rivals = [
             other
-            for other in self.running()
-            if other is not car and other.lap == car.lap and not other.in_lane
-            if other.visit is None and other.end_ms > other.start_ms
+            for other in self.on_track()
+            if other is not car and other.lap == car.lap and other.visit is None
         ]
         return sorted(rivals, key=lambda other: (-other.end_ms, other.slot))
-
-    def _entry_ms(self, car: Car) -> int:
-        """What turning into the pits costs the lap that ends there, in ms."""
-        if car.visit is None:
-            return 0
-        circuit = self.scenario.circuit
-        factor = neutral.PACE_FACTOR[self.mode]
-        return max(0, in_ms(BEFORE_LINE * (circuit.lane_s - factor * circuit.bypass_s)))
 
     def _stop_on_track(self, car: Car) -> None:
         """End the race of a car that fails on this lap, and wave yellow where it stands."""
@@ -331,105 +269,24 @@ class Race:
         if failure is None or failure.kind != "on_track" or car.lap != failure.lap:
             return
         stopped_ms = car.start_ms + in_ms(RETIREMENT_SHARE * (car.end_ms - car.start_ms) / 1000)
-        self._record(car, None, None)
+        self._record(car, None, stopped_ms)
         self._finish(car, car.start_ms, is_running=False)
         neutral.yellow(self, stopped_ms)
-
-    # traffic --------------------------------------------------------------------------------
-
-    def _racing_end_ms(self, car: Car, free_ms: int, rivals: list[Car]) -> int:
-        """Pass or follow the cars ahead, nearest first, and give the end of the lap.
-
-        A car bound for the pits tries nobody: it only follows.
-        """
-        end_ms, above_ms = free_ms, None
-        for rival in rivals:
-            if end_ms >= rival.end_ms + in_ms(REACH_S):
-                near = end_ms < rival.end_ms + in_ms(DIRTY_AIR_REACH_S)
-                return end_ms + (in_ms(DIRTY_AIR_S) if near and above_ms is None else 0)
-            probability = self._pass_probability(car, rival)
-            is_success = self.dice.chance(probability)
-            self.contests.append(
-                Contest(car.driver.driver_id, car.lap, rival.driver.driver_id, probability, is_success)
-            )
-            if not is_success:
-                follow_ms = rival.end_ms + in_ms(self.dice.uniform(*FOLLOW_S))
-                held_ms = max(end_ms, follow_ms)
-                return held_ms if above_ms is None else min(held_ms, (rival.end_ms + above_ms) // 2)
-            above_ms = rival.end_ms
-            end_ms = min(end_ms, rival.end_ms - in_ms(CLEAR_S))
-        return end_ms
-
-    def _pass_probability(self, car: Car, rival: Car) -> float:
-        """How likely a car within reach gets by: faster car, better attack, weaker defence."""
-        logit = (
-            self.scenario.circuit.passing_logit
-            + PACE_LOGIT_PER_S * (rival.pace_ms - car.pace_ms) / 1000
-            + car.driver.attack
-            - rival.driver.defence
-        )
-        return 1 / (1 + math.exp(-logit))
-
-    def _lapping_ms(self, car: Car, at_ms: int) -> int:
-        """What lapping and being lapped costs a car that begins a lap, in ms."""
-        reach_ms = in_ms(BLUE_FLAG_REACH_S)
-        others = [other for other in self.running() if not other.in_lane]
-        lapped_by = sum(
-            other.lap >= car.lap and 0 <= other.end_ms - at_ms < reach_ms
-            for other in others
-            if other is not car
-        )
-        laps = sum(other.lap < car.lap and at_ms - other.start_ms < reach_ms for other in others)
-        if lapped_by:
-            self.control.blue_flag(at_ms, car.driver)
-        return in_ms(lapped_by * BLUE_FLAG_S + laps * LAPPING_S)
-
-    # the pits -------------------------------------------------------------------------------
-
-    def _choose_visit(self, car: Car) -> None:
-        """Decide at the beginning of a lap whether it ends in the pits."""
-        failure = car.retirement
-        if failure is not None and failure.kind == "in_the_pits" and failure.lap == car.lap:
-            car.visit = Visit(car.lap, retires=True)
-            return
-        penalty = next((p for p in car.owed if p.kind != "time"), None)
-        if penalty is not None:
-            car.visit = Visit(car.lap, penalty=penalty)
-        else:
-            compound = choose_compound(self.scenario, car, self.dice)
-            compound = compound or neutral.early_stop(self, car)
-            if compound is not None:
-                car.visit = Visit(car.lap, compound, next(iter(car.owed), None))
-
-    def enter_pits(self, car: Car, visit: Visit) -> None:
-        """Send a car that is already on its lap into the pits at the lap's end."""
-        car.visit = visit
-        car.end_ms += self._entry_ms(car)
-
-    def _serve(self, car: Car, visit: Visit, at_ms: int) -> None:
-        """Time the visit that begins around the line, and settle the penalty it serves."""
-        visit.in_ms = at_ms - in_ms(BEFORE_LINE * self.scenario.circuit.lane_s)
-        rest_s = self.dice.uniform(*STATIONARY_S) if visit.new_compound is not None else 0.0
-        if visit.penalty is not None:
-            rest_s += visit.penalty.seconds
-            car.owed.remove(visit.penalty)
-            self.control.served(at_ms + in_ms(SERVED_S), car.driver, visit.penalty)
-        visit.stationary_ms = in_ms(rest_s) or None
 
     # a lap ends -----------------------------------------------------------------------------
 
     def _cross_line(self, car: Car) -> None:
         """Complete a lap, then finish, retire or begin the next one."""
         at_ms, visit = car.end_ms, car.visit
-        self._record(car, at_ms, self._track_limits(car, at_ms))
+        self._record(car, at_ms, at_ms, self._track_limits(car, at_ms))
         if car.lap == self.scenario.laps and self.flag_ms is None:
             self.flag_ms = at_ms
             self.control.flag(at_ms, "CHEQUERED FLAG", "CHEQUERED")
         is_over = self.flag_ms is not None
         if visit is not None:
             self.visits.append((car.driver.driver_id, visit))
-            if not visit.is_red_flag and not is_over:
-                self._serve(car, visit, at_ms)
+            if not visit.is_red_flag:
+                pits.serve(self, car, visit, at_ms)
         if is_over or (visit is not None and visit.retires):
             self._finish(car, at_ms, is_running=is_over)
         else:
@@ -437,24 +294,31 @@ class Race:
 
     def _track_limits(self, car: Car, at_ms: int) -> str | None:
         """Delete the lap time now and then; gives the stewards' reason."""
-        if self.mode != CLEAR or car.visit is not None or car.lap == 1:
+        lap_ms = at_ms - car.start_ms
+        if lap_ms > RACING * car.potential_ms or car.visit is not None or car.lap == 1:
             return None
         if not self.dice.chance(DELETION_RATE * car.driver.error_rate):
             return None
         turn = 1 + int(self.dice.uniform(0, self.scenario.circuit.turns))
+        seen_at = f"{self.control.time_at(at_ms):%H:%M:%S}"
+        reason = f"TRACK LIMITS AT TURN {turn} LAP {car.lap} {seen_at}"
         said_ms = at_ms + in_ms(DELETION_S)
+        self.control.deleted_lap(said_ms, car.driver, lap_ms, reason)
         car.deletions += 1
         if car.deletions == WARNING_DELETIONS:
             self.control.warned(said_ms, car.driver)
-        return self.control.deleted_lap(said_ms, at_ms, car.driver, car.lap, at_ms - car.start_ms, turn)
+        return reason
 
-    def _record(self, car: Car, end_ms: int | None, deleted_reason: str | None) -> None:
+    def _record(
+        self, car: Car, end_ms: int | None, last_seen_ms: int, deleted_reason: str | None = None
+    ) -> None:
         self.laps.append(
             LapRecord(
                 car.driver.driver_id,
                 car.lap,
                 car.start_ms,
                 end_ms,
+                last_seen_ms,
                 car.tyres.compound,
                 car.stint,
                 car.tyres.life_laps,
@@ -465,6 +329,8 @@ class Race:
                 car.potential_ms,
                 car.noise_ms,
                 car.error_ms,
+                car.entry_loss_ms,
+                car.exit_loss_ms,
             )
         )
 
@@ -472,5 +338,5 @@ class Race:
         """Take a car out of the race with what it still owes."""
         car.is_running = False
         laps = car.lap if car.end_ms == at_ms else car.lap - 1
-        owed_ms = in_ms(sum(p.seconds for p in car.owed))
-        self.finishes.append(Finish(car.driver.driver_id, laps, at_ms, is_running, owed_ms))
+        finish = Finish(car.driver.driver_id, laps, at_ms, is_running, pits.owed_ms(car))
+        self.finishes.append(finish)

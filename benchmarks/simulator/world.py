@@ -194,8 +194,9 @@ WEEKENDS: Final = (
         drivers=DRIVERS,
         neutralizations=(Neutralization("safety_car", lap=31, share=0.35, laps=4),),
         penalties=(
-            Penalty("sim_zabriel", 9, "time", 5, "SPEEDING IN THE PIT LANE"),
-            Penalty("sim_grisevald", 12, "drive_through", 0, "FALSE START"),
+            Penalty("sim_zabriel", 9, "time", 5, "FORCING ANOTHER DRIVER OFF THE TRACK"),
+            Penalty("sim_prudhane", 47, "time", 5, "SPEEDING IN THE PIT LANE"),
+            Penalty("sim_grisevald", 7, "drive_through", 0, "FALSE START"),
             Penalty("sim_anquist", 50, "time", 10, "CAUSING A COLLISION"),
         ),
         retirements=(
@@ -211,7 +212,9 @@ WEEKENDS: Final = (
         laps=19,
         drivers=DRIVERS,
         stops_planned=False,
-        penalties=(Penalty("sim_prudhane", 11, "time", 5, "LEAVING THE TRACK AND GAINING AN ADVANTAGE"),),
+        penalties=(
+            Penalty("sim_prudhane", 11, "time", 5, "LEAVING THE TRACK AND GAINING AN ADVANTAGE"),
+        ),
         retirements=(Retirement("sim_belmarsh", 6, "in_the_pits"),),
     ),
     Scenario(
@@ -225,7 +228,7 @@ WEEKENDS: Final = (
             Neutralization("virtual_safety_car", lap=24, share=0.55, duration_s=130.0),
         ),
         penalties=(
-            Penalty("sim_lumbray", 14, "time", 5, "FALSE START"),
+            Penalty("sim_lumbray", 6, "time", 5, "FALSE START"),
             Penalty("sim_winterhal", 37, "stop_and_go", 10, "FAILING TO SLOW UNDER YELLOW FLAGS"),
         ),
         retirements=(Retirement("sim_yelverin", 24, "on_track"),),
@@ -254,7 +257,7 @@ WEEKENDS: Final = (
             Retirement("sim_kastell", 29, "in_the_pits"),
             Retirement("sim_belmarsh", 51, "on_track"),
         ),
-        wetness=((13, 0.0), (16, 0.45), (21, 0.9), (25, 0.75), (37, 0.2), (42, 0.0)),
+        wetness=((13, 0.0), (16, 0.45), (21, 0.95), (26, 0.85), (38, 0.2), (43, 0.0)),
         disqualified=frozenset({"sim_drovan"}),
     ),
 )

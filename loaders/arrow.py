@@ -1,0 +1,176 @@
+"""Hand-over of a session's tables to the warehouse: Arrow tables of constant schemas.
+
+The database driver compares the width of a column with its target, not the type: an integer
+column may become a different number, or a date, without an error. So a table is handed over
+only if its Arrow schema equals the one derived from the contract, which a test compares with
+the migrated database. Before that, every row has to keep the contract, belong to the session,
+and find the rows it refers to, because the database would name the key and not the row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from engine.errors import ContractError
+from engine.tables import SHOWN_ROWS, TABLES, SessionKey, check, polars_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STAGED: Final = (
+    "sessions",
+    "entries",
+    "laps",
+    "pit_stops",
+    "race_control",
+    "weather",
+    "overtakes",
+    "strategy_events",
+    "penalty_events",
+    "driver_metrics",
+)
+"""Tables of a session that go to the warehouse; `driver_inputs` stays in the lake."""
+
+REFERENCES: Final = (
+    ("laps", "driver_id"),
+    ("pit_stops", "driver_id"),
+    ("overtakes", "driver_id"),
+    ("overtakes", "opponent_id"),
+    ("strategy_events", "driver_id"),
+    ("penalty_events", "driver_id"),
+    ("driver_metrics", "driver_id"),
+)
+"""(table, column) whose values must be drivers with an entry in the session."""
+
+
+class Grading(NamedTuple):
+    """What the grades of a load were computed with."""
+
+    profile_name: str
+    profile_version: int
+    model_version: str
+
+
+def _arrow_type(dtype: pl.DataType) -> pa.DataType:
+    """Give the one Arrow type in which a Polars dtype is handed over; a KeyError is a bug."""
+    if isinstance(dtype, pl.Enum | pl.String):
+        return pa.large_string()
+    if isinstance(dtype, pl.Datetime):
+        return pa.timestamp(dtype.time_unit, dtype.time_zone)
+    plain = {
+        pl.Int16(): pa.int16(),
+        pl.Int32(): pa.int32(),
+        pl.Float64(): pa.float64(),
+        pl.Boolean(): pa.bool_(),
+        pl.Date(): pa.date32(),
+    }
+    return plain[dtype]
+
+
+ARROW_SCHEMAS: Final[Mapping[str, pa.Schema]] = {
+    table: pa.schema([(name, _arrow_type(dtype)) for name, dtype in polars_schema(table).items()])
+    for table in STAGED
+}
+"""The only schema in which each table is staged; Enums become text."""
+
+
+def staged_tables(
+    session: SessionKey, tables: Mapping[str, pl.DataFrame], grading: Grading
+) -> dict[str, pa.Table]:
+    """Check a session's tables and make them what is staged.
+
+    Args:
+        session: the session that all rows must belong to.
+        tables: one frame per name of `STAGED`, under its contract; others are left out.
+        grading: what all rows of `driver_metrics` must have been computed with.
+
+    Returns:
+        One Arrow table per name, with the schema of `ARROW_SCHEMAS`.
+
+    Raises:
+        ContractError: a table is missing or unknown, breaks its contract, has rows of another
+            session or grading, or refers to a driver without an entry.
+    """
+    wrong = [f"{name} is missing" for name in STAGED if name not in tables]
+    wrong += [f"{name} is no table of ours" for name in tables if name not in TABLES]
+    if wrong:
+        raise ContractError(f"{session.session_id}: {'; '.join(wrong)}. Nothing was loaded")
+    frames = {name: check(name, tables[name], session.session_id) for name in STAGED}
+    for name in ("sessions", "entries"):
+        if frames[name].is_empty():
+            raise ContractError(
+                f"{name}: no row of {session.session_id}. Nothing was loaded; a session without "
+                "them is no correction of one that has them"
+            )
+    for name, frame in frames.items():
+        for fault, is_faulty in _faults(name, session, grading, frames["entries"]["driver_id"]):
+            _refuse(session, name, frame.filter(is_faulty), fault)
+    return {name: to_arrow(name, frame) for name, frame in frames.items()}
+
+
+def to_arrow(table: str, frame: pl.DataFrame) -> pa.Table:
+    """Convert a frame that keeps its contract, Enums as text.
+
+    Raises:
+        ContractError: the Arrow schema is not that of `ARROW_SCHEMAS`.
+    """
+    texts = frame.with_columns(pl.col(pl.Enum).cast(pl.String))
+    arrow = texts.to_arrow(compat_level=pl.CompatLevel.oldest())
+    expected = ARROW_SCHEMAS[table]
+    if not arrow.schema.equals(expected):
+        faults = [
+            f"  {field.name} is {arrow.schema.field(field.name).type}, expected {field.type}"
+            if field.name in arrow.schema.names
+            else f"  {field.name} is missing"
+            for field in expected
+            if field.name not in arrow.schema.names or field != arrow.schema.field(field.name)
+        ]
+        raise ContractError(
+            f"{table}: the Arrow schema differs from the contract\n"
+            + "\n".join(faults or [f"  columns are {', '.join(arrow.schema.names)}"])
+            + "\nNothing was loaded."
+        )
+    return arrow
+
+
+def _faults(
+    table: str, session: SessionKey, grading: Grading, drivers: pl.Series
+) -> list[tuple[str, pl.Expr]]:
+    """List what no row of a table may be: what to say of such a row, and how to tell it."""
+    faults = [("belong to another session", pl.col("session_id") != session.session_id)]
+    if table == "sessions":
+        faults += [
+            (f"have another {name}", pl.col(name).cast(pl.String) != str(value))
+            for name, value in session._asdict().items()
+        ]
+    if table == "driver_metrics":
+        faults += [
+            (f"were graded with another {name}", pl.col(name).cast(pl.String) != str(value))
+            for name, value in grading._asdict().items()
+        ]
+    faults += [
+        (f"have a {column} without an entry", ~pl.col(column).is_in(drivers.implode()))
+        for referring, column in REFERENCES
+        if referring == table
+    ]
+    return faults
+
+
+def _refuse(session: SessionKey, table: str, faulty: pl.DataFrame, fault: str) -> None:
+    """Refuse a table that has faulty rows, showing the first of them.
+
+    Raises:
+        ContractError: there are such rows.
+    """
+    if faulty.is_empty():
+        return
+    shown = faulty.select(TABLES[table].primary_key()).head(SHOWN_ROWS).to_dicts()
+    lines = ["  " + " ".join(f"{name}={value}" for name, value in row.items()) for row in shown]
+    raise ContractError(
+        f"{table}: {faulty.height} row(s) of {session.session_id} {fault}\n"
+        + "\n".join(lines)
+        + "\nNothing was loaded. Correct the provider, or what was computed from it."
+    )

@@ -1,0 +1,337 @@
+"""The warehouse: a session is loaded whole, in one transaction, or not at all.
+
+    lock → same data as last time? → stage (ADBC) → merge (one SQL file per table)
+         → record the load → read back and compare → commit
+
+Tables are replaced as sets: rows that the session no longer has are deleted, new ones inserted,
+different ones updated and equal ones not touched. A normal return means that what was staged
+was read back and committed. An error means that the load is not confirmed: the old rows stay,
+and loading again is always safe, because loading what is already there changes nothing.
+
+The comparison before the commit is not a courtesy: after a failed statement PostgreSQL answers
+`commit` with a rollback, and the driver returns normally. A query fails in that state.
+
+Every public function leaves the connection without an open transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import polars as pl
+
+from engine.errors import ContractError, ProfileError
+from loaders.arrow import Grading, staged_tables
+from loaders.connection import (
+    APPLICATION_NAME,
+    Connection,
+    open_connection,
+    run_file,
+    transaction,
+    warehouse_address,
+)
+from loaders.errors import SessionBusyError, WarehouseError
+from loaders.migrations import migrate, pending
+from loaders.settings import RESOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pyarrow as pa
+
+    from engine.calibration import CalibrationProfile
+    from engine.tables import SessionKey
+    from loaders.settings import Settings
+
+MERGES: Final = (
+    ("seasons", "core.seasons"),
+    ("circuits", "core.circuits"),
+    ("teams", "core.teams"),
+    ("drivers", "core.drivers"),
+    ("races", "core.races"),
+    ("entries", "core.entries"),
+    ("lap_times", "public.lap_times"),
+    ("stints", "public.stints"),
+    ("pit_stops", "public.pit_stops"),
+    ("race_control_messages", "public.race_control_messages"),
+    ("weather_readings", "public.weather_readings"),
+    ("overtake_events", "core.overtake_events"),
+    ("strategy_events", "core.strategy_events"),
+    ("penalty_events", "core.penalty_events"),
+    ("driver_metrics", "core.driver_metrics"),
+    ("withdrawn_entries", "core.entries"),
+    ("calendar_events", "public.calendar_events"),
+)
+"""(file of `sql/merge`, table it changes), in the order in which keys become known."""
+
+GRADE_SUM_TOLERANCE: Final = 1e-9
+"""Adding in another order moves a sum of grades by rounding errors, never by more than this."""
+
+QUERIES: Final = RESOURCES / "sql" / "queries"
+
+
+class Changes(NamedTuple):
+    """Rows of one table that a load changed."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did.
+
+    Attributes:
+        session_id: the session's slug.
+        status: `unchanged` if the session's last load had the same hash and grading; nothing
+            was written then. `loaded` otherwise, even if every row turned out equal.
+        changes: table → rows changed; empty if unchanged.
+    """
+
+    session_id: str
+    status: Literal["loaded", "unchanged"]
+    changes: Mapping[str, Changes] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def changed_rows(self) -> int:
+        """Rows inserted, updated and deleted, over all tables."""
+        return sum(sum(changes) for changes in self.changes.values())
+
+
+@contextmanager
+def connect(settings: Settings, application_name: str = APPLICATION_NAME) -> Iterator[Connection]:
+    """Connect to the warehouse: `DATABASE_URL`, or the embedded server, migrated if need be.
+
+    Args:
+        settings: where the warehouse is.
+        application_name: shown to whoever finds a session busy.
+
+    Yields:
+        An ADBC connection, autocommit off.
+
+    Raises:
+        WarehouseError: the server cannot be reached, or a server of the user's own lacks
+            migrations; those are for the user to apply.
+    """
+    with warehouse_address(settings) as address:
+        missing = pending(address)
+        if missing and settings.database_url is not None:
+            raise WarehouseError(
+                f"the database lacks {len(missing)} migration(s): {', '.join(missing)}. Apply "
+                "them with: drivegrade db migrate"
+            )
+        if missing:
+            migrate(address)
+        with open_connection(address, application_name) as connection:
+            yield connection
+
+
+def load_session(
+    connection: Connection,
+    session: SessionKey,
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    data_hash: str,
+    profile: CalibrationProfile,
+    model_version: str,
+    force: bool = False,
+) -> LoadReport:
+    """Make the warehouse hold exactly these rows of a session.
+
+    Grades under other profiles stay, unless they were computed from inputs that this load
+    replaces.
+
+    Args:
+        connection: from `connect`, without an open transaction.
+        session: the session.
+        tables: one frame per name of `loaders.arrow.STAGED`; other tables of the contracts may
+            be among them and are left out, as they stay in the lake.
+        data_hash: names the data; the same hash and grading as at the last load change nothing.
+        profile: what all rows of `driver_metrics` were graded with; it must be imported.
+        model_version: model of all rows of `driver_metrics`.
+        force: compare row by row even if the hash is the same, and let a session that has laps
+            be replaced by one without.
+
+    Raises:
+        ContractError: the frames break a contract; nothing was sent.
+        ProfileError: the profile was not imported.
+        SessionBusyError: another process is loading this session.
+        WarehouseError: the server refused or was lost, or what was read back differs. The
+            stored rows are those of before.
+    """
+    grading = Grading(profile.name, profile.version, model_version)
+    staged = staged_tables(session, tables, grading)
+    with transaction(connection, f"loading {session.session_id}"):
+        _lock(connection, session)
+        if not _is_news(connection, session, staged, data_hash, grading, force=force):
+            return LoadReport(session.session_id, "unchanged")
+        _stage(connection, staged)
+        changes = _merge(connection, grading)
+        run_file(connection, "statements/drop_staging")
+        report = LoadReport(session.session_id, "loaded", MappingProxyType(changes))
+        expected = _expected(staged)
+        _record(connection, report, data_hash, grading, expected)
+        _verify(connection, session, grading, expected)
+    return report
+
+
+def read(connection: Connection, query: str, *parameters: str | int | None) -> pl.DataFrame:
+    """Answer one of the questions of `sql/queries`.
+
+    Args:
+        connection: from `connect`, without an open transaction.
+        query: name of the file: `grades` (season, round, session kind, profile), `calendar`
+            (season), `load_history` (session id) …; its first lines say what it asks for.
+        parameters: as many as the file has; None where it says so.
+
+    Raises:
+        WarehouseError: there is no such query, or the server refused it.
+    """
+    known = sorted(path.stem for path in QUERIES.glob("*.sql"))
+    if query not in known:
+        raise WarehouseError(f"there is no query {query!r}; there are {', '.join(known)}")
+    with transaction(connection, f"reading {query}"):
+        return run_file(connection, f"queries/{query}", *parameters)
+
+
+def _lock(connection: Connection, session: SessionKey) -> None:
+    """Keep other loads of the session out until the transaction ends.
+
+    Raises:
+        SessionBusyError: one is under way.
+    """
+    if run_file(connection, "queries/lock_session", session.session_id).item():
+        return
+    holders = run_file(connection, "queries/lock_holder", session.session_id).to_dicts()
+    who = "another process, which has just ended"
+    if holders:
+        holder = holders[0]
+        who = (
+            f"{holder['application_name'] or 'an unnamed program'} (server process "
+            f"{holder['pid']}) since {holder['started_at']:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    raise SessionBusyError(
+        f"{session.session_id} is being loaded by {who}. Nothing was changed; try again when it "
+        "has ended",
+        is_transient=True,
+    )
+
+
+def _is_news(
+    connection: Connection,
+    session: SessionKey,
+    staged: Mapping[str, pa.Table],
+    data_hash: str,
+    grading: Grading,
+    *,
+    force: bool,
+) -> bool:
+    """Tell whether there is something to load, and refuse what cannot be a correction.
+
+    Raises:
+        ProfileError: the profile was not imported.
+        ContractError: laps are stored and none were delivered.
+    """
+    profile = (grading.profile_name, grading.profile_version)
+    if not run_file(connection, "queries/has_profile", *profile).item():
+        raise ProfileError(
+            f"profile {profile[0]} version {profile[1]} is not in the warehouse; import it first"
+        )
+    previous = run_file(connection, "queries/last_load", session.session_id).to_dicts()
+    if force or not previous:
+        return True
+    last = previous[0]
+    if last.pop("has_laps") and not staged["laps"].num_rows:
+        raise ContractError(
+            f"laps: none of {session.session_id}, although some are stored. Nothing was loaded; "
+            "if the session has none indeed, force the load"
+        )
+    return bool(last != {"data_hash": data_hash, **grading._asdict()})
+
+
+def _stage(connection: Connection, staged: Mapping[str, pa.Table]) -> None:
+    """Copy each table into a temporary table `stage_…`, whose types follow from Arrow's."""
+    for name, table in staged.items():
+        with connection.cursor() as cursor:
+            cursor.adbc_ingest(f"stage_{name}", table, mode="create", temporary=True)
+
+
+def _merge(connection: Connection, grading: Grading) -> dict[str, Changes]:
+    """Make each table equal to what is staged, and count what that took."""
+    parameters = {"driver_metrics": (grading.profile_name, grading.model_version)}
+    changes: dict[str, Changes] = {}
+    for file, table in MERGES:
+        row = run_file(connection, f"merge/{file}", *parameters.get(file, ())).row(0, named=True)
+        before = changes.get(table, Changes())
+        changes[table] = Changes(*(before[i] + row[n] for i, n in enumerate(Changes._fields)))
+    return changes
+
+
+def _expected(staged: Mapping[str, pa.Table]) -> dict[str, Any]:
+    """Say what reading back must give: rows per table, sum of the grades, the status."""
+    laps = pl.DataFrame(staged["laps"])
+    stints = laps.drop_nulls("stint_number").select("driver_id", "stint_number").n_unique()
+    rows = {name: table.num_rows for name, table in staged.items() if name != "sessions"}
+    grades = pl.DataFrame(staged["driver_metrics"])["total_grade"]
+    return {
+        **rows,
+        "stints": stints if laps.height else 0,
+        "total_grade_sum": grades.sum(),
+        "calendar_status": "ingested",
+    }
+
+
+def _record(
+    connection: Connection,
+    report: LoadReport,
+    data_hash: str,
+    grading: Grading,
+    expected: Mapping[str, Any],
+) -> None:
+    """Add the load to `ops.loads`."""
+    rows = {name: value for name, value in expected.items() if isinstance(value, int)}
+    run_file(
+        connection,
+        "statements/insert_load",
+        report.session_id,
+        data_hash,
+        *grading,
+        json.dumps(rows, sort_keys=True),
+        report.changed_rows,
+    )
+
+
+def _verify(
+    connection: Connection, session: SessionKey, grading: Grading, expected: Mapping[str, Any]
+) -> None:
+    """Read back what is stored and compare; also fails if an earlier statement failed.
+
+    Raises:
+        WarehouseError: something differs.
+    """
+    stored = run_file(connection, "queries/verification", session.session_id, *grading)
+    found = stored.row(0, named=True) if stored.height else {}
+    differing = [
+        f"  {name}: {found.get(name)} stored, {value} loaded"
+        for name, value in expected.items()
+        if not _agree(found.get(name), value)
+    ]
+    if differing:
+        raise WarehouseError(
+            f"{session.session_id}: what was read back differs from what was loaded\n"
+            + "\n".join(differing)
+            + "\nThe load was undone; the rows stored before it stay. This is a fault of Drive "
+            "Grade or of the database: please report it"
+        )
+
+
+def _agree(found: object, expected: object) -> bool:
+    if isinstance(found, float) and isinstance(expected, int | float):
+        return math.isclose(found, expected, rel_tol=0, abs_tol=GRADE_SUM_TOLERANCE)
+    return found == expected

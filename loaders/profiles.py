@@ -1,0 +1,181 @@
+"""Calibration profiles in the warehouse: imported, versioned, and one of them active.
+
+A stored version never changes; another body under the same name becomes the next version, so
+that a stored grade can always say what it was computed with.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import ValidationError
+
+from engine.calibration import CalibrationProfile
+from engine.errors import ProfileError
+from engine.tables import SLUG_PATTERN
+from loaders.connection import run_file, transaction
+from loaders.settings import RESOURCES
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from loaders.connection import Connection
+
+BUNDLED: Final = RESOURCES / "data" / "calibration"
+"""Folder of the profiles that come with the project, one JSON file each."""
+
+DEFAULT: Final = "baseline"
+"""Profile that is activated when the warehouse has no active one."""
+
+
+def read_profile(name_or_path: str | Path) -> CalibrationProfile:
+    """Read a profile from a JSON file.
+
+    Args:
+        name_or_path: a file, or the name of a bundled profile.
+
+    Raises:
+        ProfileError: there is no such file, or it is not a profile.
+    """
+    path = Path(name_or_path)
+    is_name = isinstance(name_or_path, str) and re.fullmatch(SLUG_PATTERN, name_or_path)
+    if is_name and not path.is_file():
+        path = BUNDLED / f"{name_or_path}.json"
+    try:
+        return CalibrationProfile.model_validate_json(path.read_bytes())
+    except OSError:
+        bundled = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.json"))) or "none"
+        raise ProfileError(
+            f"{name_or_path} cannot be read; name a JSON file or a bundled profile: {bundled}"
+        ) from None
+    except ValidationError as error:
+        raise ProfileError(f"{path}: {_faults(error)}") from None
+
+
+def import_profile(connection: Connection, profile: CalibrationProfile) -> tuple[str, int, bool]:
+    """Store a profile, unless a version of it with the same constants is stored already.
+
+    Args:
+        connection: without an open transaction.
+        profile: its own version counts only if it is the first of its name.
+
+    Returns:
+        Name, version, and whether it was stored now.
+
+    Raises:
+        WarehouseError: the server refused.
+    """
+    with transaction(connection, f"importing profile {profile.name}"):
+        run_file(connection, "statements/lock_profiles")
+        return _import(connection, profile)
+
+
+def activate(connection: Connection, name: str, version: int | None = None) -> tuple[str, int]:
+    """Make a stored profile the only active one.
+
+    Args:
+        connection: without an open transaction.
+        name: what the profile is called.
+        version: the newest if None.
+
+    Returns:
+        Name and version.
+
+    Raises:
+        ProfileError: it is not stored; the text lists what is.
+    """
+    with transaction(connection, f"activating profile {name}"):
+        run_file(connection, "statements/lock_profiles")
+        return _activate(connection, name, version)
+
+
+def list_profiles(connection: Connection) -> pl.DataFrame:
+    """List all versions of all profiles: profile_name, profile_version, is_active, created_at."""
+    with transaction(connection, "listing profiles"):
+        return run_file(connection, "queries/profiles")
+
+
+def get_profile(connection: Connection, name: str | None = None) -> CalibrationProfile:
+    """Read a profile from the warehouse.
+
+    Args:
+        connection: without an open transaction.
+        name: the newest version of this profile; None is the active one, whichever version.
+
+    Raises:
+        ProfileError: there is none, or what is stored is not a profile of this version.
+    """
+    with transaction(connection, "reading a profile"):
+        if name is None:
+            found = run_file(connection, "queries/active_profile")
+        else:
+            found = run_file(connection, "queries/newest_profile", name)
+        if found.is_empty() and name is not None:
+            raise _unknown(connection, name)
+    if found.is_empty():
+        raise ProfileError(
+            "no calibration profile is active; choose one with: drivegrade profile activate NAME"
+        )
+    try:
+        return CalibrationProfile.model_validate_json(found["body"].item())
+    except ValidationError as error:
+        raise ProfileError(
+            f"the stored profile {name or 'that is active'} cannot be used: {_faults(error)}. "
+            "Import a corrected one and activate it"
+        ) from None
+
+
+def ensure_profiles(connection: Connection, folder: Path = BUNDLED) -> None:
+    """Import what a folder has and the warehouse lacks, and see that one profile is active.
+
+    A choice somebody made is never changed: `baseline` is activated only if nothing is.
+
+    Raises:
+        ProfileError: a file is not a profile, or `baseline` is missing and nothing is active.
+    """
+    profiles = [read_profile(path) for path in sorted(folder.glob("*.json"))]
+    with transaction(connection, "importing the bundled profiles"):
+        run_file(connection, "statements/lock_profiles")
+        for profile in profiles:
+            _import(connection, profile)
+        if run_file(connection, "queries/active_profile").is_empty():
+            _activate(connection, DEFAULT, None)
+
+
+def _import(connection: Connection, profile: CalibrationProfile) -> tuple[str, int, bool]:
+    body = profile.model_dump_json()
+    equal = run_file(connection, "queries/equal_profile", profile.name, body)
+    if not equal.is_empty():
+        return profile.name, int(equal.item()), False
+    stored = run_file(connection, "statements/insert_profile", profile.name, body)
+    return profile.name, int(stored.item()), True
+
+
+def _activate(connection: Connection, name: str, version: int | None) -> tuple[str, int]:
+    stored = run_file(connection, "queries/profiles").rows_by_key("profile_name")
+    versions = [row[0] for row in stored.get(name, [])]
+    if not versions or (version is not None and version not in versions):
+        raise _unknown(connection, name if version is None else f"{name} {version}")
+    chosen = int(max(versions) if version is None else version)
+    run_file(connection, "statements/deactivate_profiles", name, chosen)
+    run_file(connection, "statements/activate_profile", name, chosen)
+    return name, chosen
+
+
+def _unknown(connection: Connection, wanted: str) -> ProfileError:
+    rows = run_file(connection, "queries/profiles").rows()
+    known = ", ".join(f"{name} {version}" for name, version, *_ in rows) or "none"
+    return ProfileError(
+        f"no calibration profile {wanted!r} is stored; there are: {known}. Import a file with: "
+        "drivegrade profile import FILE"
+    )
+
+
+def _faults(error: ValidationError) -> str:
+    """Say what is wrong with a profile, one phrase a field."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"
+        for fault in error.errors()
+    )

@@ -1,0 +1,349 @@
+"""FastF1: official timing, tyres, race control and weather, with Jolpica's classification.
+
+The library runs in a child process (`fastf1_child`) that is killed at a time limit and hands back
+raw Arrow tables: FastF1's columns, durations in ms, empty cells null. `parse_*` turn each into its
+contract; they are pure and invent nothing.
+
+What is left out or set to null, and why:
+
+- a lap that FastF1 generated for a driver who did not start: nobody drove it;
+- a car without an official result and without laps: not an entry of this session;
+- durations, stints, places and grids below the least value that can mean anything;
+- ``is_fresh_tyre`` where neither compound nor age is known: FastF1 fills in a default;
+- the stints of a driver of whom no tyre is known: FastF1 puts all laps into stint 1.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from engine import tables
+from engine.errors import ContractError
+from loaders.providers import ProviderError
+
+if TYPE_CHECKING:
+    from engine.tables import SessionKey
+    from loaders.providers import SessionTables
+    from loaders.settings import Settings
+
+SOURCE: Final = "fastf1"
+UNKNOWN_COMPOUNDS: Final = ("UNKNOWN", "TEST_UNKNOWN")
+NO_START: Final = ("did_not_start", "did_not_qualify")
+_CHILD: Final = "loaders.providers.fastf1_child"
+_PACKAGES: Final = Path(__file__).resolve().parents[2]  # where the child finds this `loaders`
+SHOWN_MESSAGES: Final = 5
+"""How many of FastF1's first, and of its last, different messages an error repeats."""
+
+
+def fetch(session: SessionKey, settings: Settings) -> SessionTables:
+    """Fetch one session through FastF1, from its cache first.
+
+    Args:
+        session: a race or a sprint, found by its round number.
+        settings: cache folder, offline switch and wall-clock limit (s) of the child process.
+
+    Raises:
+        ProviderError: the cache folder is not private, the time limit passed, the child died,
+            the session does not exist, or its timing or classification is not there.
+        ContractError: values break a table's contract.
+    """
+    with tempfile.TemporaryDirectory(prefix="drivegrade-fastf1-") as folder:
+        raw = _ask_child(session, settings, Path(folder))
+    entries = parse_entries(session, raw["results"], raw["laps"])
+    return {
+        "sessions": parse_session(session, raw["facts"]),
+        "entries": entries,
+        "laps": parse_laps(session, raw["laps"], entries),
+        "pit_stops": parse_pit_stops(session, raw["laps"], entries),
+        "race_control": parse_race_control(session, raw["race_control"]),
+        "weather": parse_weather(session, raw["weather"]),
+    }
+
+
+def _ask_child(session: SessionKey, settings: Settings, folder: Path) -> dict[str, pl.DataFrame]:
+    """Run FastF1 in a process of its own and read the raw tables it left in the folder."""
+    cache = settings.fastf1_cache_dir or settings.home / "fastf1-cache"
+    request = {
+        **session._asdict(),
+        "cache": str(cache.expanduser().absolute()),
+        "answer": str(folder),
+        "offline": settings.offline,
+        "limit_s": settings.fastf1_timeout_s,
+    }
+    log, failure = folder / "log.txt", folder / "failure.json"
+    cause = f"no answer within {settings.fastf1_timeout_s:g} s, the child process was killed"
+    remedy = "Check the network, or raise DRIVEGRADE_FASTF1_TIMEOUT_S."
+    with contextlib.suppress(subprocess.TimeoutExpired), log.open("wb") as out:
+        child = subprocess.run(  # noqa: S603 -- our interpreter, our module, no shell
+            [sys.executable, "-W", "ignore", "-m", _CHILD, json.dumps(request)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            timeout=settings.fastf1_timeout_s,
+            cwd=_PACKAGES,
+            env={name: text for name, text in os.environ.items() if name != "FASTF1_DEBUG"},
+            check=False,
+        )
+        if child.returncode == 0 and not failure.exists():
+            return {path.stem: pl.read_ipc(path.read_bytes()) for path in folder.glob("*.arrow")}
+        cause = f"the child process died (exit code {child.returncode})"
+        remedy = "If it happens again, delete the session's folder in FastF1's cache."
+    if failure.exists():
+        cause, remedy = json.loads(failure.read_text(encoding="utf-8"))
+    text = log.read_text(encoding="utf-8", errors="replace")
+    said = list(dict.fromkeys(f"\n    {line[:200]}" for line in text.splitlines() if line.strip()))
+    shown = [*said[:SHOWN_MESSAGES], *said[SHOWN_MESSAGES:][-SHOWN_MESSAGES:]]
+    raise ProviderError(
+        f"fastf1 {session.session_id}: {cause}."
+        + "".join(["\n  FastF1's first and last messages:", *shown] if shown else [])
+        + f"\nNothing was loaded. {remedy}"
+    )
+
+
+def parse_session(session: SessionKey, facts: pl.DataFrame) -> pl.DataFrame:
+    """Describe the session: one row, times in UTC, null where FastF1 does not know."""
+    offset = pl.duration(milliseconds="gmt_offset")
+    return facts.select(
+        pl.col("event_name", "circuit_id", "circuit_name", "meeting_key", "f1_session_key"),
+        season=pl.lit(session.season),
+        round=pl.lit(session.round),
+        session_kind=pl.lit(session.session_kind),
+        session_date=pl.col("starts_local").dt.date(),
+        started_at=(pl.col("starts_local") - offset).dt.replace_time_zone("UTC"),
+        scheduled_laps=_at_least(1, "scheduled_laps"),
+        data_source=pl.lit(SOURCE),
+    ).pipe(_contract, "sessions", session)
+
+
+def parse_entries(session: SessionKey, results: pl.DataFrame, laps: pl.DataFrame) -> pl.DataFrame:
+    """Give the official classification: one row per entered driver, times in ms.
+
+    A car without a team id takes its team-mate's. The raw laps tell a driver whom the results
+    lack from one who took no part.
+
+    Raises:
+        ProviderError: a car that drove has no driver or team id, or a number is there twice.
+    """
+    of_team_mate = pl.when(pl.col("TeamName") != "").then(pl.col("TeamId").max().over("TeamName"))
+    drove = pl.col("DriverNumber").is_in(laps["DriverNumber"].to_list())
+    cars = results.filter(drove | pl.col("DriverId").is_not_null()).with_columns(
+        TeamId=pl.coalesce("TeamId", of_team_mate)
+    )
+    no_id = pl.any_horizontal(pl.col("DriverId", "TeamId").is_null())
+    unclear = cars.filter(no_id | pl.col("DriverNumber").is_duplicated())["DriverNumber"]
+    if unclear.len():
+        raise ProviderError(
+            f"fastf1 {session.session_id}: car {', '.join(unclear.unique().sort())} has no driver "
+            "or team id, or is there twice; FastF1's and Jolpica's entry lists differ.\n"
+            "Nothing was loaded. Try again when Jolpica has corrected its list."
+        )
+    is_classified = pl.col("ClassifiedPosition").str.contains(r"^\d+$")
+    return (
+        cars.with_columns(status=_status(), is_classified=is_classified)
+        .select(
+            pl.col("status", "is_classified"),
+            driver_id="DriverId",
+            driver_code="Abbreviation",
+            driver_number="DriverNumber",
+            driver_name="FullName",
+            team_id="TeamId",
+            team_name="TeamName",
+            grid_position=_at_least(1, "GridPosition"),
+            is_pit_lane_start=_is_pit_lane_start(),
+            position=_at_least(1, "Position"),
+            status_text="Status",
+            points="Points",
+            completed_laps="Laps",
+            race_time_ms=_race_time_ms(),
+        )
+        .pipe(_contract, "entries", session)
+    )
+
+
+def parse_laps(session: SessionKey, laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """Give every lap that FastF1 lists, one row per driver and lap, clocks and times in ms."""
+    has_compound = ~pl.col("Compound").is_in(UNKNOWN_COMPOUNDS)
+    has_tyre = has_compound.fill_null(value=False) | pl.col("TyreLife").is_not_null()
+    return (
+        _driven(laps, entries)
+        .select(
+            pl.col("driver_id", "lap_number"),
+            lap_time_ms=_at_least(1, "LapTime"),
+            sector1_time_ms=_at_least(1, "Sector1Time"),
+            sector2_time_ms=_at_least(1, "Sector2Time"),
+            sector3_time_ms=_at_least(1, "Sector3Time"),
+            lap_start_ms="LapStartTime",
+            lap_end_ms="Time",
+            speed_trap_1_kph="SpeedI1",
+            speed_trap_2_kph="SpeedI2",
+            speed_trap_line_kph="SpeedFL",
+            speed_trap_straight_kph="SpeedST",
+            compound=pl.when(has_compound).then("Compound"),
+            stint_number=pl.when(has_tyre.any().over("driver_id")).then(_at_least(1, "Stint")),
+            tyre_life_laps=_at_least(0, "TyreLife"),
+            is_fresh_tyre=pl.when(has_tyre).then("FreshTyre"),
+            position=_at_least(1, "Position"),
+            is_in_lap=pl.col("PitInTime").is_not_null(),
+            is_out_lap=pl.col("PitOutTime").is_not_null(),
+            track_status=_each_once("TrackStatus"),
+            is_deleted="Deleted",
+            deleted_reason="DeletedReason",
+            is_personal_best="IsPersonalBest",
+            is_accurate="IsAccurate",
+            is_generated="FastF1Generated",
+        )
+        .pipe(_contract, "laps", session)
+    )
+
+
+def parse_pit_stops(session: SessionKey, laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """Pair each entry to the pit lane with the exit on the driver's next lap, clocks in ms.
+
+    The exit is null when the car stayed in, or when FastF1 lacks the next lap. A start from the
+    pit lane is no visit. FastF1 does not time the car at rest.
+    """
+    following = pl.col("lap_number", "PitOutTime").shift(-1).name.prefix("following_")
+    is_next = pl.col("following_lap_number") == pl.col("lap_number") + 1
+    return (
+        _driven(laps, entries)
+        .with_columns(following.over("driver_id", order_by="lap_number"))
+        .filter(pl.col("PitInTime").is_not_null())
+        .with_columns(pit_out_ms=pl.when(is_next).then("following_PitOutTime"))
+        .with_columns(lane_ms=pl.col("pit_out_ms") - pl.col("PitInTime"))
+        .select(
+            pl.col("driver_id", "lap_number", "pit_out_ms"),
+            pit_in_ms="PitInTime",
+            pit_lane_time_ms=_at_least(1, "lane_ms"),
+            stationary_time_ms=pl.lit(None),
+        )
+        .pipe(_contract, "pit_stops", session)
+    )
+
+
+def parse_race_control(session: SessionKey, messages: pl.DataFrame) -> pl.DataFrame:
+    """Number the messages in the order they were sent (UTC); no rows if there are none."""
+    return (
+        messages.drop_nulls("Message")
+        .sort("Time", nulls_last=True, maintain_order=True)
+        .select(
+            message_number=pl.int_range(1, pl.len() + 1),
+            sent_at=pl.col("Time").dt.replace_time_zone("UTC"),
+            lap_number=_at_least(0, "Lap"),
+            category="Category",
+            flag="Flag",
+            scope="Scope",
+            sector=_at_least(0, "Sector"),
+            status="Status",
+            driver_number=pl.col("RacingNumber").cast(pl.Int16, strict=False),
+            message="Message",
+        )
+        .pipe(_contract, "race_control", session)
+    )
+
+
+def parse_weather(session: SessionKey, weather: pl.DataFrame) -> pl.DataFrame:
+    """Give the readings by session clock (ms), the first of each moment; no rows if none."""
+    return (
+        weather.drop_nulls("Time")
+        .unique("Time", keep="first", maintain_order=True)
+        .select(
+            session_clock_ms="Time",
+            air_temperature_degc="AirTemp",
+            track_temperature_degc="TrackTemp",
+            humidity_pct="Humidity",
+            pressure_mbar="Pressure",
+            is_raining="Rainfall",
+            wind_direction_deg="WindDirection",
+            wind_speed_mps="WindSpeed",
+        )
+        .pipe(_contract, "weather", session)
+    )
+
+
+def _driven(laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """Give each lap its driver, without the laps FastF1 generated for cars that did not start."""
+    drivers = entries.select("driver_id", "status", number="driver_number")
+    took_part = ~pl.col("status").is_in(NO_START)
+    return (
+        laps.with_columns(number=pl.col("DriverNumber").cast(pl.Int16), lap_number="LapNumber")
+        .join(drivers, on="number", how="inner")
+        .filter(took_part | ~pl.col("FastF1Generated"))
+    )
+
+
+def _contract(frame: pl.DataFrame, table: str, session: SessionKey) -> pl.DataFrame:
+    """Cast to the table's dtypes, check it, sort it by its key; refuse what does not fit."""
+    source = f"{SOURCE} {session.session_id}"
+    own = frame.with_columns(session_id=pl.lit(session.session_id))
+    try:
+        cast = own.cast(tables.polars_schema(table))
+    except pl.exceptions.InvalidOperationError as error:
+        raise ContractError(
+            f"{table}: values from {source} do not fit the contract\n  {error}\n"
+            "Nothing was used. If the values are real, widen engine/tables.py."
+        ) from error
+    return tables.check(table, cast, source).sort(tables.TABLES[table].primary_key())
+
+
+def _at_least(least: int, column: str) -> pl.Expr:
+    """The column where it reaches the least value that can mean anything, else null."""
+    return pl.when(pl.col(column) >= least).then(column)
+
+
+def _each_once(column: str) -> pl.Expr:
+    """The text's characters, each once, in the order seen."""
+    return pl.col(column).str.split("").list.unique(maintain_order=True).list.join("")
+
+
+def _status() -> pl.Expr:
+    """How the session ended, from Jolpica's letter first and its text second.
+
+    The text of a disqualified or withdrawn car often names only the reason ("Driveshaft"). Who
+    withdrew on the road retired; who was running at the end but not classified was lapped.
+    """
+    letter, text = pl.col("ClassifiedPosition"), pl.col("Status")
+    withdrew = ((letter == "W") | (text == "Withdrew")) & (pl.col("Laps").fill_null(0) == 0)
+    is_lapped = text.str.contains(r"^\+\d+ Laps?$") | text.is_in(["Lapped", "Not classified"])
+    unqualified = text.is_in(["Did not qualify", "Did not prequalify", "107% Rule"])
+    return (
+        pl.when(letter.is_in(["D", "E"]) | text.is_in(["Disqualified", "Excluded"]))
+        .then(pl.lit("disqualified"))
+        .when((letter == "F") | unqualified)
+        .then(pl.lit("did_not_qualify"))
+        .when((text == "Did not start") | withdrew)
+        .then(pl.lit("did_not_start"))
+        .when(text == "Finished")
+        .then(pl.lit("finished"))
+        .when(is_lapped)
+        .then(pl.lit("lapped"))
+        .when(text.is_not_null() | (letter == "R"))
+        .then(pl.lit("retired"))
+        .otherwise(pl.lit("unknown"))
+    )
+
+
+def _is_pit_lane_start() -> pl.Expr:
+    """Jolpica writes a start from the pit lane as grid 0; null if the grid is not known."""
+    no_start, grid = pl.col("status").is_in(NO_START), pl.col("GridPosition")
+    return pl.when(no_start).then(pl.lit(value=False)).when(grid >= 0).then(grid == 0)
+
+
+def _race_time_ms() -> pl.Expr:
+    """Total time of the classified: FastF1 gives the winner's total and the others' gap to it.
+
+    Null without a time, as lapped cars mostly are, and for a negative gap, which Jolpica writes
+    for cars that stopped before the winner finished.
+    """
+    is_winner = pl.col("ClassifiedPosition") == "1"
+    winner_ms = pl.col("Time").filter(is_winner).first()
+    total_ms = pl.when(is_winner).then("Time").otherwise(winner_ms + pl.col("Time"))
+    return pl.when(pl.col("is_classified") & (pl.col("Time") >= 0)).then(total_ms)

@@ -1,0 +1,102 @@
+-- Makes the stored grades of the staged session under profile $1 and model $2 equal to the
+-- staged ones. Grades under other profiles stay, unless their driver was withdrawn or the same
+-- model now has other inputs for the driver: then they are of data that is no longer stored.
+with session as (
+    select races.race_id
+    from core.races
+    join pg_temp.stage_sessions as staged on staged.session_id = races.slug
+),
+incoming as (
+    select
+        entries.entry_id,
+        staged.model_version, staged.profile_name, staged.profile_version,
+        staged.expected_delta_s, staged.consistency_raw, staged.team_strategy_raw,
+        staged.racecraft_raw, staged.penalties_raw, staged.consistency_score,
+        staged.team_strategy_score, staged.racecraft_score, staged.penalty_score,
+        staged.on_track_events, staged.pit_cycle_events, staged.total_grade, staged.data_source,
+        staged.inputs_hash
+    from pg_temp.stage_driver_metrics as staged
+    join session on true
+    join core.entries
+        on entries.race_id = session.race_id
+        and entries.driver_id = staged.driver_id
+),
+deleted as (
+    delete from core.driver_metrics as stored
+    using session, core.entries
+    where entries.race_id = session.race_id
+        and entries.entry_id = stored.entry_id
+        and not exists (
+            select from incoming
+            where incoming.entry_id = stored.entry_id
+                and incoming.model_version = stored.model_version
+                and incoming.profile_name = stored.profile_name
+        )
+        and (
+            (stored.profile_name = $1 and stored.model_version = $2)
+            or not exists (
+                select from pg_temp.stage_entries as staged
+                where staged.driver_id = entries.driver_id
+            )
+            or exists (
+                select from incoming
+                where incoming.entry_id = stored.entry_id
+                    and incoming.model_version = stored.model_version
+                    and incoming.inputs_hash <> stored.inputs_hash
+            )
+        )
+    returning 1
+),
+updated as (
+    update core.driver_metrics as stored
+    set (
+        profile_version, expected_delta_s, consistency_raw, team_strategy_raw, racecraft_raw,
+        penalties_raw, consistency_score, team_strategy_score, racecraft_score, penalty_score,
+        on_track_events, pit_cycle_events, total_grade, data_source, inputs_hash, graded_at
+    ) = (
+        incoming.profile_version, incoming.expected_delta_s, incoming.consistency_raw,
+        incoming.team_strategy_raw, incoming.racecraft_raw, incoming.penalties_raw,
+        incoming.consistency_score, incoming.team_strategy_score, incoming.racecraft_score,
+        incoming.penalty_score, incoming.on_track_events, incoming.pit_cycle_events,
+        incoming.total_grade, incoming.data_source, incoming.inputs_hash,
+        now()
+    )
+    from incoming
+    where stored.entry_id = incoming.entry_id
+        and stored.model_version = incoming.model_version
+        and stored.profile_name = incoming.profile_name
+        and (
+            stored.profile_version, stored.expected_delta_s, stored.consistency_raw,
+            stored.team_strategy_raw, stored.racecraft_raw, stored.penalties_raw,
+            stored.consistency_score, stored.team_strategy_score, stored.racecraft_score,
+            stored.penalty_score, stored.on_track_events, stored.pit_cycle_events,
+            stored.total_grade, stored.data_source, stored.inputs_hash
+        ) is distinct from (
+            incoming.profile_version, incoming.expected_delta_s, incoming.consistency_raw,
+            incoming.team_strategy_raw, incoming.racecraft_raw, incoming.penalties_raw,
+            incoming.consistency_score, incoming.team_strategy_score, incoming.racecraft_score,
+            incoming.penalty_score, incoming.on_track_events, incoming.pit_cycle_events,
+            incoming.total_grade, incoming.data_source, incoming.inputs_hash
+        )
+    returning 1
+),
+inserted as (
+    insert into core.driver_metrics (
+        entry_id, model_version, profile_name, profile_version, expected_delta_s,
+        consistency_raw, team_strategy_raw, racecraft_raw, penalties_raw, consistency_score,
+        team_strategy_score, racecraft_score, penalty_score, on_track_events, pit_cycle_events,
+        total_grade, data_source, inputs_hash
+    )
+    select * from incoming
+    where not exists (
+        select from core.driver_metrics as stored
+        where stored.entry_id = incoming.entry_id
+            and stored.model_version = incoming.model_version
+            and stored.profile_name = incoming.profile_name
+    )
+    returning 1
+)
+select
+    (select count(*) from inserted) as inserted,
+    (select count(*) from updated) as updated,
+    (select count(*) from deleted) as deleted

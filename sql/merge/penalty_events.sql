@@ -1,0 +1,65 @@
+-- Makes the stored penalties of the staged session equal to the staged ones:
+-- rows absent there are deleted, new ones inserted, different ones updated, equal ones left alone.
+with session as (
+    select races.race_id
+    from core.races
+    join pg_temp.stage_sessions as staged on staged.session_id = races.slug
+),
+incoming as (
+    select
+        entries.entry_id,
+        staged.penalty_number, staged.kind, staged.lap_number, staged.time_loss_s,
+        staged.message, staged.source
+    from pg_temp.stage_penalty_events as staged
+    join session on true
+    join core.entries
+        on entries.race_id = session.race_id
+        and entries.driver_id = staged.driver_id
+),
+deleted as (
+    delete from core.penalty_events as stored
+    using session, core.entries
+    where entries.race_id = session.race_id
+        and entries.entry_id = stored.entry_id
+        and not exists (
+            select from incoming
+            where incoming.entry_id = stored.entry_id
+                and incoming.penalty_number = stored.penalty_number
+        )
+    returning 1
+),
+updated as (
+    update core.penalty_events as stored
+    set (
+        kind, lap_number, time_loss_s, message, source
+    ) = (
+        incoming.kind, incoming.lap_number, incoming.time_loss_s, incoming.message,
+        incoming.source
+    )
+    from incoming
+    where stored.entry_id = incoming.entry_id
+        and stored.penalty_number = incoming.penalty_number
+        and (
+            stored.kind, stored.lap_number, stored.time_loss_s, stored.message, stored.source
+        ) is distinct from (
+            incoming.kind, incoming.lap_number, incoming.time_loss_s, incoming.message,
+            incoming.source
+        )
+    returning 1
+),
+inserted as (
+    insert into core.penalty_events (
+        entry_id, penalty_number, kind, lap_number, time_loss_s, message, source
+    )
+    select * from incoming
+    where not exists (
+        select from core.penalty_events as stored
+        where stored.entry_id = incoming.entry_id
+            and stored.penalty_number = incoming.penalty_number
+    )
+    returning 1
+)
+select
+    (select count(*) from inserted) as inserted,
+    (select count(*) from updated) as updated,
+    (select count(*) from deleted) as deleted

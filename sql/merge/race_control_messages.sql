@@ -1,0 +1,64 @@
+-- Makes the stored messages of race control of the staged session equal to the staged ones:
+-- rows absent there are deleted, new ones inserted, different ones updated, equal ones left alone.
+with session as (
+    select races.race_id
+    from core.races
+    join pg_temp.stage_sessions as staged on staged.session_id = races.slug
+),
+incoming as (
+    select
+        session.race_id,
+        staged.message_number, staged.sent_at, staged.lap_number, staged.category, staged.flag,
+        staged.scope, staged.sector, staged.status, staged.driver_number, staged.message
+    from pg_temp.stage_race_control as staged
+    join session on true
+),
+deleted as (
+    delete from public.race_control_messages as stored
+    using session
+    where stored.race_id = session.race_id
+        and not exists (
+            select from incoming
+            where incoming.race_id = stored.race_id
+                and incoming.message_number = stored.message_number
+        )
+    returning 1
+),
+updated as (
+    update public.race_control_messages as stored
+    set (
+        sent_at, lap_number, category, flag, scope, sector, status, driver_number, message
+    ) = (
+        incoming.sent_at, incoming.lap_number, incoming.category, incoming.flag, incoming.scope,
+        incoming.sector, incoming.status, incoming.driver_number, incoming.message
+    )
+    from incoming
+    where stored.race_id = incoming.race_id
+        and stored.message_number = incoming.message_number
+        and (
+            stored.sent_at, stored.lap_number, stored.category, stored.flag, stored.scope,
+            stored.sector, stored.status, stored.driver_number, stored.message
+        ) is distinct from (
+            incoming.sent_at, incoming.lap_number, incoming.category, incoming.flag,
+            incoming.scope, incoming.sector, incoming.status, incoming.driver_number,
+            incoming.message
+        )
+    returning 1
+),
+inserted as (
+    insert into public.race_control_messages (
+        race_id, message_number, sent_at, lap_number, category, flag, scope, sector, status,
+        driver_number, message
+    )
+    select * from incoming
+    where not exists (
+        select from public.race_control_messages as stored
+        where stored.race_id = incoming.race_id
+            and stored.message_number = incoming.message_number
+    )
+    returning 1
+)
+select
+    (select count(*) from inserted) as inserted,
+    (select count(*) from updated) as updated,
+    (select count(*) from deleted) as deleted

@@ -1,0 +1,57 @@
+-- Entries and grades of season $1, of one round $2 and session kind $3 or (null) all of them,
+-- under profile $4 or (null) the active one: best first within each session. An entry that was
+-- not graded under that profile (it did not start, or the session was graded before the profile
+-- was activated) comes last, its grades null.
+with chosen as (
+    select profile_name
+    from config.calibration_profiles
+    where is_active
+)
+select
+    races.season,
+    races.round,
+    races.session_kind,
+    races.event_name,
+    entries.driver_id,
+    entries.driver_code,
+    entries.driver_name,
+    entries.team_id,
+    entries.team_name,
+    entries.grid_position,
+    entries.position as finish_position,
+    entries.is_classified,
+    entries.status,
+    entries.points,
+    metrics.expected_delta_s,
+    metrics.consistency_raw,
+    metrics.team_strategy_raw,
+    metrics.racecraft_raw,
+    metrics.penalties_raw,
+    metrics.consistency_score,
+    metrics.team_strategy_score,
+    metrics.racecraft_score,
+    metrics.penalty_score,
+    metrics.on_track_events,
+    metrics.pit_cycle_events,
+    metrics.total_grade,
+    metrics.profile_name,
+    metrics.profile_version,
+    metrics.model_version,
+    metrics.data_source,
+    metrics.graded_at
+from core.races
+join core.entries on entries.race_id = races.race_id
+left join core.driver_metrics as metrics
+    on metrics.entry_id = entries.entry_id
+    and metrics.profile_name = coalesce($4::text, (select profile_name from chosen))
+where races.season = $1::integer
+    and ($2::integer is null or races.round = $2::integer)
+    and ($3::text is null or races.session_kind = $3::text)
+order by
+    races.season,
+    races.round,
+    races.session_kind,
+    metrics.model_version,
+    metrics.total_grade desc nulls last,
+    entries.position nulls last,
+    entries.driver_id

@@ -1,0 +1,222 @@
+"""A warehouse for tests: a temporary embedded server, sessions made by hand, and raw questions."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.calibration import MODEL_VERSION
+from engine.tables import SessionKey
+from loaders.embedded import embedded_postgres
+from loaders.postgres import load_session
+from loaders.profiles import import_profile
+from loaders.settings import Settings
+from tests.frames import frame
+from tests.profiles import BASELINE_PROFILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import polars as pl
+
+    from loaders.connection import Connection
+    from loaders.postgres import LoadReport
+
+MELBOURNE = SessionKey(2025, 1)
+DRIVERS = ("norris", "piastri")
+
+EMPTY = (
+    "truncate core.seasons, core.circuits, core.teams, core.drivers, config.calibration_profiles "
+    "restart identity cascade"
+)
+
+ROWS_OF = """
+create or replace function pg_temp.rows_of(target regclass) returns setof text
+language plpgsql as $$
+begin
+    return query execute format(
+        'select concat_ws('' '', ctid, xmin, stored) from %s as stored order by ctid', target
+    );
+end $$
+"""
+
+SNAPSHOT = """
+select
+    format('%I.%I', schemaname, tablename) as table_name,
+    (
+        select string_agg(row_text, E'\\n')
+        from pg_temp.rows_of(format('%I.%I', schemaname, tablename)::regclass) as row_text
+    ) as rows
+from pg_tables
+where schemaname in ('core', 'config', 'ops')
+    or (schemaname = 'public' and tablename not like '\\_pogo%')
+order by 1
+"""
+"""Every row with its place on disk and the transaction that wrote it."""
+
+
+@contextmanager
+def temporary_warehouse() -> Iterator[Settings]:
+    """Settings of a new embedded server, which runs as long as the block."""
+    with tempfile.TemporaryDirectory(prefix="drivegrade-") as folder:
+        settings = Settings(home=Path(folder), database_url=None)
+        with embedded_postgres(settings.home / "pg"):
+            yield settings
+
+
+def ask(connection: Connection, sql: str, *parameters: object) -> pl.DataFrame:
+    """Answer a question, or do something, outside of the code under test; committed."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters or None)
+        answer = cursor.fetch_polars()
+    connection.commit()
+    return answer
+
+
+def start_over(connection: Connection) -> None:
+    """Empty the warehouse, and import the baseline profile."""
+    ask(connection, EMPTY)
+    import_profile(connection, BASELINE_PROFILE)
+
+
+def snapshot(connection: Connection) -> dict[str, str]:
+    """Give every table's rows as text; equal snapshots mean that nothing was written between."""
+    ask(connection, ROWS_OF)
+    return {str(table): str(rows) for table, rows in ask(connection, SNAPSHOT).rows()}
+
+
+def session_tables(
+    session: SessionKey = MELBOURNE,
+    drivers: Iterable[str] = DRIVERS,
+    lap_count: int = 3,
+    **tables: pl.DataFrame,
+) -> dict[str, pl.DataFrame]:
+    """Write all tables of a session: every lap takes 90 s and the tyres change after the first.
+
+    Args:
+        session: which session.
+        drivers: ids of those who took part; each has its own team.
+        lap_count: laps of each driver.
+        tables: frames that replace the written ones.
+    """
+    return {**_session_tables(session, tuple(drivers), lap_count), **tables}
+
+
+@cache
+def _session_tables(
+    session: SessionKey, drivers: tuple[str, ...], lap_count: int
+) -> dict[str, pl.DataFrame]:
+    here = {"session_id": session.session_id}
+    by_driver = [{**here, "driver_id": driver} for driver in drivers]
+    laps = [lap_row(row, lap) for row in by_driver for lap in range(1, lap_count + 1)]
+    passes = [{**row, "overtake_number": 1, "kind": "on_track"} for row in by_driver[1:]]
+    return {
+        "sessions": frame("sessions", [session_row(session)]),
+        "entries": frame("entries", [entry_row(row) for row in by_driver]),
+        "laps": frame("laps", laps),
+        "pit_stops": frame("pit_stops", [{**row, "lap_number": 1} for row in by_driver]),
+        "race_control": frame("race_control", [{**here, "message_number": 1, "message": "GO"}]),
+        "weather": frame("weather", [{**here, "session_clock_ms": 0, "humidity_pct": 40.5}]),
+        "overtakes": frame("overtakes", [{**row, "opponent_id": drivers[0]} for row in passes]),
+        "strategy_events": frame("strategy_events", [stop_row(row) for row in by_driver]),
+        "penalty_events": frame("penalty_events", [penalty_row(row) for row in by_driver[:1]]),
+        "driver_metrics": frame("driver_metrics", [metrics_row(row) for row in by_driver]),
+    }
+
+
+def lap_row(row: Mapping[str, object], lap_number: int) -> dict[str, object]:
+    """Write a lap: the first on softs that were three laps old, the others on new ones."""
+    return {
+        **row,
+        "lap_number": lap_number,
+        "lap_time_ms": 90_000,
+        "stint_number": min(lap_number, 2),
+        "compound": "SOFT" if lap_number == 1 else "INTERMEDIATE",
+        "tyre_life_laps": 3 if lap_number == 1 else lap_number - 1,
+    }
+
+
+def session_row(session: SessionKey) -> dict[str, object]:
+    """Write a session that knows everything."""
+    return {
+        "session_id": session.session_id,
+        **session._asdict(),
+        "circuit_id": "albert_park",
+        "circuit_name": "Albert Park",
+        "meeting_key": 1254,
+    }
+
+
+def entry_row(row: Mapping[str, object], **values: object) -> dict[str, object]:
+    """Write the entry of a driver, whose team and code follow from the id."""
+    driver = str(row["driver_id"])
+    return {
+        **row,
+        "driver_name": driver.title(),
+        "driver_code": driver[:3].upper(),
+        "team_id": f"team_of_{driver}",
+        "points": 25.0,
+        **values,
+    }
+
+
+def stop_row(row: Mapping[str, object]) -> dict[str, object]:
+    """Write the one stop of a driver."""
+    return {**row, "stop_number": 1, "actual_lap": 1, "is_under_red_flag": False}
+
+
+def penalty_row(row: Mapping[str, object]) -> dict[str, object]:
+    """Write a penalty of five seconds."""
+    return {
+        **row,
+        "penalty_number": 1,
+        "kind": "time",
+        "time_loss_s": 5.0,
+        "message": "5 SECOND TIME PENALTY",
+        "source": "race_control",
+    }
+
+
+def metrics_row(row: Mapping[str, object], **values: object) -> dict[str, object]:
+    """Write a grade of 0.5 under the baseline profile."""
+    scores = ("consistency", "team_strategy", "racecraft")
+    return {
+        **row,
+        "profile_name": BASELINE_PROFILE.name,
+        "profile_version": BASELINE_PROFILE.version,
+        "model_version": MODEL_VERSION,
+        "expected_delta_s": -0.25,
+        **{f"{score}_raw": 0.5 for score in scores},
+        **{f"{score}_score": 0.5 for score in scores},
+        "penalties_raw": 0.0,
+        "penalty_score": 0.0,
+        "on_track_events": 1,
+        "pit_cycle_events": 0,
+        "total_grade": 0.5,
+        "data_source": "hand",
+        "inputs_hash": "0" * 64,
+        **values,
+    }
+
+
+def load(
+    connection: Connection,
+    tables: Mapping[str, pl.DataFrame],
+    session: SessionKey = MELBOURNE,
+    *,
+    data_hash: str = "first",
+    force: bool = False,
+) -> LoadReport:
+    """Load a session graded with the baseline profile."""
+    return load_session(
+        connection,
+        session,
+        tables,
+        data_hash=data_hash,
+        profile=BASELINE_PROFILE,
+        model_version=MODEL_VERSION,
+        force=force,
+    )
