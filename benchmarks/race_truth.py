@@ -149,7 +149,8 @@ def correlation(official: pl.DataFrame, counted: pl.DataFrame) -> tuple[float, i
     joined = official.join(counted, on=ENTRY, how="left").with_columns(
         pl.col("passes").fill_null(0)
     )
-    return float(spearmanr(joined["official"], joined["passes"]).statistic), joined["passes"].sum()
+    rho = spearmanr(joined["official"], joined["passes"]).statistic
+    return float(rho), int(joined["passes"].sum())
 
 
 def main() -> None:

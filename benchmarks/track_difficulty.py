@@ -70,7 +70,7 @@ def rates(history: Path) -> pl.DataFrame:
 
 def difficulty(counted: pl.DataFrame) -> pl.DataFrame:
     """Turn counts into difficulties: one row per circuit, `circuit_id`, `track_difficulty`."""
-    overall = counted["exchanges"].sum() / counted["car_laps"].sum()
+    overall = pl.col("exchanges").sum() / pl.col("car_laps").sum()
     rate = (pl.col("exchanges") + PRIOR_EXCHANGES) / (
         pl.col("car_laps") + PRIOR_EXCHANGES / overall
     )
