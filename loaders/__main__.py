@@ -24,14 +24,19 @@ app = typer.Typer(
     help="Grade Formula 1 drivers from real timing data.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,  # formatting the help with Rich takes longer than all else
 )
 profile_app = typer.Typer(help="Calibration profiles.", no_args_is_help=True)
 database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
 app.add_typer(profile_app, name="profile")
 app.add_typer(database_app, name="db")
 
-Season = Annotated[int, typer.Argument(min=1950, max=2100, help="championship year")]
-Round = Annotated[int, typer.Argument(min=1, max=40, help="round within the season")]
+Season = Annotated[
+    int, typer.Argument(metavar="SEASON", min=1950, max=2100, help="championship year")
+]
+Round = Annotated[
+    int, typer.Argument(metavar="ROUND", min=1, max=40, help="round within the season")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON lines for machines")]
 Kind = Annotated[str, typer.Option("--session", help="race or sprint")]
 
@@ -55,7 +60,7 @@ def demo(*, as_json: Json = False) -> None:
 @app.command()
 def ingest(
     season: Season,
-    round_number: Annotated[int, typer.Argument(metavar="ROUND", min=1, max=40)],
+    round_number: Round,
     session: Kind = "race",
     provider: Annotated[str, typer.Option(help="where to fetch from")] = "fastf1",
     *,

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import adbc_driver_manager.dbapi as adbc
-import adbc_driver_postgresql.dbapi  # type: ignore[import-untyped] # it ships no types
+import adbc_driver_postgresql.dbapi
 import polars as pl
 from adbc_driver_manager import AdbcStatusCode
 
