@@ -170,11 +170,11 @@ def with_rare_messages(race_control: pl.DataFrame, entries: pl.DataFrame) -> pl.
     session = race_control["session_id"][0]
     car = entries.filter(pl.col("session_id") == session)["driver_number"][0]
     texts = (
-        f"5 SECOND TIME PENALTY FOR CAR {car} (XXX) - TRACK LIMITS",
-        f"10 SECOND TIME PENALTY FOR CAR {car} (XXX) - UNSAFE RELEASE",
-        f"FIA STEWARDS: 5 SECOND TIME PENALTY FOR CAR {car} (XXX) - TRACK LIMITS",
-        f"Time penalty for car {car} (XXX) - no seconds named",
-        "5 SECOND TIME PENALTY FOR CAR 99999 (XXX) - NOT ENTERED",
+        f"5 SECOND TIME PENALTY FOR CAR {car} (ABC) - TRACK LIMITS",
+        f"10 SECOND TIME PENALTY FOR CAR {car} (ABC) - UNSAFE RELEASE",
+        f"FIA STEWARDS: 5 SECOND TIME PENALTY FOR CAR {car} (ABC) - TRACK LIMITS",
+        f"Time penalty for car {car} (ABC) - no seconds named",
+        "5 SECOND TIME PENALTY FOR CAR 99999 (ABC) - NOT ENTERED",
     )
     rows = [
         {"session_id": session, "message_number": n, "lap_number": 9, "message": text}
