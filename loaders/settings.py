@@ -26,6 +26,10 @@ class Settings(BaseSettings):
         fastf1_cache_dir: `FASTF1_CACHE_DIR`, FastF1's private cache; under `home` if not set.
         offline: `DRIVEGRADE_OFFLINE`, no network: only what is in the caches.
         fastf1_timeout_s: `DRIVEGRADE_FASTF1_TIMEOUT_S`, wall-clock limit of one FastF1 load, s.
+        openf1_url: `DRIVEGRADE_OPENF1_URL`, where OpenF1's API answers.
+        jolpica_url: `DRIVEGRADE_JOLPICA_URL`, where Jolpica's API answers.
+        http_timeout_s: `DRIVEGRADE_HTTP_TIMEOUT_S`, limit of one request, all tries included, s.
+        allow_loopback: `DRIVEGRADE_ALLOW_LOOPBACK`, let those URLs name this machine, for replays.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
@@ -47,6 +51,24 @@ class Settings(BaseSettings):
         default=600.0,
         gt=0,
         validation_alias=AliasChoices("DRIVEGRADE_FASTF1_TIMEOUT_S", "fastf1_timeout_s"),
+    )
+
+    openf1_url: str = Field(
+        default="https://api.openf1.org/v1",
+        validation_alias=AliasChoices("DRIVEGRADE_OPENF1_URL", "openf1_url"),
+    )
+    jolpica_url: str = Field(
+        default="https://api.jolpi.ca/ergast/f1",
+        validation_alias=AliasChoices("DRIVEGRADE_JOLPICA_URL", "jolpica_url"),
+    )
+    http_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        validation_alias=AliasChoices("DRIVEGRADE_HTTP_TIMEOUT_S", "http_timeout_s"),
+    )
+    allow_loopback: bool = Field(
+        default=False,
+        validation_alias=AliasChoices("DRIVEGRADE_ALLOW_LOOPBACK", "allow_loopback"),
     )
 
     @cached_property
