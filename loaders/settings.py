@@ -26,6 +26,7 @@ class Settings(BaseSettings):
         fastf1_cache_dir: `FASTF1_CACHE_DIR`, FastF1's private cache; under `home` if not set.
         offline: `DRIVEGRADE_OFFLINE`, no network: only what is in the caches.
         fastf1_timeout_s: `DRIVEGRADE_FASTF1_TIMEOUT_S`, wall-clock limit of one FastF1 load, s.
+        providers: `DRIVEGRADE_PROVIDERS`, comma-separated, in the order they are asked.
         openf1_url: `DRIVEGRADE_OPENF1_URL`, where OpenF1's API answers.
         jolpica_url: `DRIVEGRADE_JOLPICA_URL`, where Jolpica's API answers.
         http_timeout_s: `DRIVEGRADE_HTTP_TIMEOUT_S`, limit of one request, all tries included, s.
@@ -53,6 +54,10 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DRIVEGRADE_FASTF1_TIMEOUT_S", "fastf1_timeout_s"),
     )
 
+    providers: str = Field(
+        default="fastf1,openf1,jolpica",
+        validation_alias=AliasChoices("DRIVEGRADE_PROVIDERS", "providers"),
+    )
     openf1_url: str = Field(
         default="https://api.openf1.org/v1",
         validation_alias=AliasChoices("DRIVEGRADE_OPENF1_URL", "openf1_url"),
@@ -71,7 +76,17 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DRIVEGRADE_ALLOW_LOOPBACK", "allow_loopback"),
     )
 
+    @property
+    def provider_names(self) -> tuple[str, ...]:
+        """Names of the providers in the order they are asked."""
+        return tuple(name.strip() for name in self.providers.split(",") if name.strip())
+
     @cached_property
     def lake(self) -> Path:
         """Folder of the Parquet tables."""
         return self.home / "lake"
+
+    @cached_property
+    def quarantine(self) -> Path:
+        """Folder of what providers sent of refused sessions."""
+        return self.home / "quarantine"

@@ -29,6 +29,7 @@ import polars as pl
 from engine import tables
 from engine.errors import ContractError
 from loaders.providers import ProviderError
+from loaders.quarantine import remember
 
 if TYPE_CHECKING:
     from engine.tables import SessionKey
@@ -94,7 +95,8 @@ def _ask_child(session: SessionKey, settings: Settings, folder: Path) -> dict[st
             check=False,
         )
         if child.returncode == 0 and not failure.exists():
-            return {path.stem: pl.read_ipc(path.read_bytes()) for path in folder.glob("*.arrow")}
+            files = sorted(folder.glob("*.arrow"))
+            return {f.stem: pl.read_ipc(remember(f.name, f.read_bytes())) for f in files}
         cause = f"the child process died (exit code {child.returncode})"
         remedy = "If it happens again, delete the session's folder in FastF1's cache."
     if failure.exists():
