@@ -40,7 +40,6 @@ SOURCE: Final = "fastf1"
 UNKNOWN_COMPOUNDS: Final = ("UNKNOWN", "TEST_UNKNOWN")
 NO_START: Final = ("did_not_start", "did_not_qualify")
 _CHILD: Final = "loaders.providers.fastf1_child"
-_PACKAGES: Final = Path(__file__).resolve().parents[2]  # where the child finds this `loaders`
 SHOWN_MESSAGES: Final = 5
 """How many of FastF1's first, and of its last, different messages an error repeats."""
 
@@ -90,7 +89,7 @@ def _ask_child(session: SessionKey, settings: Settings, folder: Path) -> dict[st
             stdout=out,
             stderr=subprocess.STDOUT,
             timeout=settings.fastf1_timeout_s,
-            cwd=_PACKAGES,
+            cwd=Path(__file__).resolve().parents[2],  # where the child finds this `loaders`
             env={name: text for name, text in os.environ.items() if name != "FASTF1_DEBUG"},
             check=False,
         )
