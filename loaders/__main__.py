@@ -62,7 +62,9 @@ def ingest(
     season: Season,
     round_number: Round,
     session: Kind = "race",
-    provider: Annotated[str, typer.Option(help="where to fetch from")] = "fastf1",
+    provider: Annotated[
+        str | None, typer.Option(help="the only one to ask; else DRIVEGRADE_PROVIDERS in order")
+    ] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="load even if nothing changed")] = False,
     as_json: Json = False,
@@ -73,7 +75,7 @@ def ingest(
     from loaders.display import load_sentence
 
     key = SessionKey(season, round_number, _session_kind(session))
-    with _waiting(f"{key.session_id} from {provider}"):
+    with _waiting(f"{key.session_id} from {provider or 'the first provider that has it'}"):
         report = jobs.ingest(key, _settings(), provider_name=provider, force=force)
     if as_json:
         _print_json([report.as_row()])
@@ -99,6 +101,40 @@ def grades(
 
 
 @app.command()
+def compare(
+    season: Season,
+    round_number: Round,
+    first: Annotated[str, typer.Option(help="one provider")] = "fastf1",
+    second: Annotated[str, typer.Option(help="another provider")] = "openf1",
+    session: Kind = "race",
+    *,
+    everything: Annotated[bool, typer.Option("--all", help="also what agrees")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show where two providers disagree about a session, down to the grades."""
+    from engine.tables import SessionKey
+    from loaders import jobs
+
+    key = SessionKey(season, round_number, _session_kind(session))
+    with _waiting(f"{key.session_id} from {first} and {second}"):
+        found = jobs.compare_providers(key, _settings(), first, second)
+    apart = ("differing", "rows_only_first", "rows_only_second")
+    rows = [row for row in found.to_dicts() if everything or any(row[name] for name in apart)]
+    _show(rows, f"{key.session_id}: {first} against {second}", as_json=as_json)
+
+
+@app.command()
+def doctor(*, as_json: Json = False) -> None:
+    """Check that everything Drive Grade needs is in working order."""
+    from loaders.doctor import examine
+
+    findings = [finding._asdict() for finding in examine(_settings())]
+    _show(findings, "Drive Grade", as_json=as_json)
+    if any(finding["state"] == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
 def score(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON lines")],
     profile: Annotated[
@@ -106,19 +142,23 @@ def score(
     ] = None,
 ) -> None:
     """Score a file of weekends and print JSON lines."""
-    from loaders import jobs
     from loaders.profiles import read_profile
+    from loaders.weekends import score as score_file
 
     chosen = [read_profile(name) for name in profile or ["baseline"]]
-    _print_json(jobs.score(file, chosen))
+    _print_json(score_file(file, chosen))
 
 
 @profile_app.command("list")
 def list_profiles(*, as_json: Json = False) -> None:
     """List the stored profiles; one is active."""
-    from loaders import jobs
+    from loaders import administration
 
-    _show(jobs.list_profiles(_settings()).to_dicts(), "Calibration profiles", as_json=as_json)
+    _show(
+        administration.list_profiles(_settings()).to_dicts(),
+        "Calibration profiles",
+        as_json=as_json,
+    )
 
 
 @profile_app.command("show")
@@ -126,9 +166,9 @@ def show_profile(
     name: Annotated[str | None, typer.Argument(help="the active one if not given")] = None,
 ) -> None:
     """Print a stored profile as JSON."""
-    from loaders import jobs
+    from loaders import administration
 
-    typer.echo(jobs.get_profile(_settings(), name).model_dump_json(indent=2))
+    typer.echo(administration.get_profile(_settings(), name).model_dump_json(indent=2))
 
 
 @profile_app.command("import")
@@ -136,9 +176,9 @@ def import_profile(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON file")],
 ) -> None:
     """Store a profile; a changed one of the same name becomes its next version."""
-    from loaders import jobs
+    from loaders import administration
 
-    name, version, is_new = jobs.import_profile(_settings(), file)
+    name, version, is_new = administration.import_profile(_settings(), file)
     _say(f"{name} version {version} " + ("stored" if is_new else "was stored already"))
 
 
@@ -148,27 +188,27 @@ def activate_profile(
     version: Annotated[int | None, typer.Option(min=1, help="the newest if not given")] = None,
 ) -> None:
     """Make a stored profile the one that ingest grades with."""
-    from loaders import jobs
+    from loaders import administration
 
-    chosen, its_version = jobs.activate_profile(_settings(), name, version)
+    chosen, its_version = administration.activate_profile(_settings(), name, version)
     _say(f"{chosen} version {its_version} is active; sessions ingested from now on use it")
 
 
 @database_app.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
-    from loaders import jobs
+    from loaders import administration
 
-    applied = jobs.migrate_database(_settings())
+    applied = administration.migrate_database(_settings())
     _say("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
 @database_app.command()
 def status(*, as_json: Json = False) -> None:
     """Show pending migrations and the newest loads."""
-    from loaders import jobs
+    from loaders import administration
 
-    pending, loads = jobs.database_status(_settings())
+    pending, loads = administration.database_status(_settings())
     if as_json:
         _print_json([{"pending": pending, "loads": loads.to_dicts()}])
         return
@@ -201,10 +241,10 @@ def _show_grades(
     """Print one table a session; whether there was any."""
     from rich.console import Console
 
-    from loaders import jobs
+    from loaders import administration
     from loaders.display import grades_table
 
-    frame = jobs.read_grades(settings, season, round_number, kind)
+    frame = administration.read_grades(settings, season, round_number, kind)
     if as_json:
         _print_json(frame.iter_rows(named=True))
         return frame.height > 0
@@ -233,8 +273,10 @@ def _show(rows: list[dict[str, object]], title: str, *, as_json: bool) -> None:
 
     if as_json:
         _print_json(rows)
-    else:
+    elif rows:
         Console().print(plain_table(rows, title))
+    else:
+        _say(f"{title}: nothing")
 
 
 def _print_json(rows: Iterable[Mapping[str, object]]) -> None:

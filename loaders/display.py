@@ -102,8 +102,18 @@ def grades_table(rows: Sequence[Mapping[str, object]], width: int) -> Table:
 
 
 def load_sentence(report: IngestReport) -> str:
-    """Say in a line what an ingest did."""
+    """Say what an ingest did: a line, and one for each refused provider and each gap."""
     session = f"{report.session.session_id} from {report.data_source}"
+    return "\n".join(
+        [
+            _load_line(report, session),
+            *(f"  not from {name}: {reason.splitlines()[0]}" for name, reason in report.refused),
+            *(f"  incomplete: {gap}" for gap in report.gaps),
+        ]
+    )
+
+
+def _load_line(report: IngestReport, session: str) -> str:
     if report.load.status == "unchanged":
         return f"{session}: unchanged since the last load, no row written"
     return (

@@ -7,50 +7,32 @@ lake can be written again from the same data.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
+from engine.compare import compare
 from engine.grade import grade
 from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
 from engine.tables import DERIVED, ENTRY, SessionKey, check
 from loaders import lake, postgres, profiles
-from loaders.connection import open_connection, warehouse_address
+from loaders.administration import profile_store
+from loaders.fallback import Refusal, fetch_session
 from loaders.fingerprint import data_hash, inputs_hashes
-from loaders.migrations import migrate, pending
-from loaders.providers import provider, simulated
+from loaders.providers import simulated
 from loaders.settings import RESOURCES
-from loaders.weekends import read_weekends
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from loaders.connection import Connection
     from loaders.postgres import LoadReport
     from loaders.providers import SessionTables
     from loaders.settings import Settings
 
-CALIBRATION: Final = RESOURCES / "data" / "calibration"
-"""Folder of the bundled profiles and the table of circuits."""
-
-SCORE_COLUMNS: Final = (
-    "consistency_raw",
-    "team_strategy_raw",
-    "racecraft_raw",
-    "penalties_raw",
-    "consistency_score",
-    "team_strategy_score",
-    "racecraft_score",
-    "penalty_score",
-    "on_track_events",
-    "pit_cycle_events",
-    "total_grade",
-)
-"""What `score` prints of a grade, in this order."""
+COMPARED_TABLES: Final = ("entries", "laps", "pit_stops", "grades")
+"""What `compare` puts side by side, coarse to fine, and what comes of it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +45,8 @@ class IngestReport:
         profile: what it was graded with.
         graded: number of drivers graded.
         load: what PostgreSQL was changed by.
+        gaps: what the session lacks, one phrase each; empty if it is complete.
+        refused: providers that were asked before, and why theirs was not taken.
     """
 
     session: SessionKey
@@ -70,6 +54,8 @@ class IngestReport:
     profile: CalibrationProfile
     graded: int
     load: LoadReport
+    gaps: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
     def as_row(self) -> dict[str, object]:
         """Flatten for JSON: one value a key, and the changes by table."""
@@ -81,13 +67,16 @@ class IngestReport:
             "profile_version": self.profile.version,
             "graded": self.graded,
             "changed_rows": self.load.changed_rows,
+            "gaps": list(self.gaps),
+            "refused": [refusal._asdict() for refusal in self.refused],
             "changes": {name: rows._asdict() for name, rows in self.load.changes.items()},
         }
 
 
 def track_difficulty() -> pl.LazyFrame:
     """Read how hard it is to pass at each circuit: `TRACK_DIFFICULTY_SCHEMA`."""
-    return pl.scan_csv(CALIBRATION / "track_difficulty.csv", schema=TRACK_DIFFICULTY_SCHEMA)
+    table = RESOURCES / "data" / "calibration" / "track_difficulty.csv"
+    return pl.scan_csv(table, schema=TRACK_DIFFICULTY_SCHEMA)
 
 
 def grade_session(
@@ -116,14 +105,18 @@ def grade_session(
 
 
 def ingest(
-    session: SessionKey, settings: Settings, *, provider_name: str, force: bool = False
+    session: SessionKey,
+    settings: Settings,
+    *,
+    provider_name: str | None = None,
+    force: bool = False,
 ) -> IngestReport:
     """Fetch a session, grade it with the active profile, and store it everywhere.
 
     Args:
         session: which session.
         settings: where everything lies.
-        provider_name: where to fetch it from.
+        provider_name: the only one to ask; those of the settings, in order, if None.
         force: go through the load even if the stored data is the same.
 
     Raises:
@@ -132,8 +125,10 @@ def ingest(
         SessionBusyError: another process is loading the session.
         WarehouseError: PostgreSQL refused the load; nothing was changed.
     """
-    tables = provider(provider_name).fetch(session, settings)
-    return store(session, tables, settings, force=force)
+    names = settings.provider_names if provider_name is None else (provider_name,)
+    fetched = fetch_session(session, settings, names)
+    report = store(session, fetched.tables, settings, force=force)
+    return replace(report, gaps=fetched.gaps, refused=fetched.refused)
 
 
 def store(
@@ -148,7 +143,7 @@ def store(
         force: go through the load even if the stored data is the same.
     """
     source = tables["sessions"]["data_source"].item()
-    with _profile_store(settings) as connection:
+    with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
         derived = grade_session(tables, profile, f"{source} {session.session_id}")
         everything = {**tables, **derived}
@@ -171,109 +166,35 @@ def store(
     )
 
 
+def compare_providers(
+    session: SessionKey, settings: Settings, first: str, second: str
+) -> pl.DataFrame:
+    """Fetch a session from two providers and say where they disagree, grades included.
+
+    Args:
+        session: which session.
+        settings: for the providers; the active profile grades both.
+        first: a provider's name.
+        second: another's.
+
+    Returns:
+        Rows of `engine.compare.COMPARISON_SCHEMA`, by table and column.
+    """
+    with profile_store(settings) as connection:
+        profile = profiles.get_profile(connection, None)
+    sides = []
+    for name in (first, second):
+        tables = fetch_session(session, settings, [name]).tables
+        sides.append({**tables, **grade_session(tables, profile, name)})
+    return pl.concat(
+        pl.collect_all(
+            compare(table, sides[0][table].lazy(), sides[1][table].lazy())
+            for table in COMPARED_TABLES
+        )
+    )
+
+
 def demo(settings: Settings) -> Iterator[IngestReport]:
     """Ingest the bundled simulated sessions, one after the other."""
     for session in simulated.sessions():
         yield ingest(session, settings, provider_name="simulated")
-
-
-def score(path: Path, chosen: Sequence[CalibrationProfile]) -> Iterator[Mapping[str, object]]:
-    """Score a weekend file under some profiles, without a database.
-
-    Args:
-        path: JSON lines, one race each.
-        chosen: profiles to score with.
-
-    Returns:
-        One mapping per profile, race and driver, in the order given, ready for JSON.
-
-    Raises:
-        ContractError: a line is no weekend of model v1's shape.
-        ProfileError: two profiles share a name.
-    """
-    with path.open(encoding="utf-8") as lines:
-        inputs, overtakes = read_weekends(lines, path.name)
-    profile_rows = profile_frame(chosen)
-    grades = grade(inputs.lazy(), overtakes.lazy(), profile_rows.lazy()).collect()
-    given = inputs.select(*ENTRY).with_row_index("row")
-    parts = pl.col("session_id").str.split("-")
-    return (
-        check("grades", grades, path.name)
-        .join(given, on=ENTRY)
-        .join(profile_rows.select("profile_name").with_row_index("profile_row"), on="profile_name")
-        .sort("profile_row", "row")
-        .select(
-            profile="profile_name",
-            season=parts.list.get(0).cast(pl.Int16),
-            round=parts.list.get(1).cast(pl.Int16),
-            driver="driver_id",
-            **{name: name for name in SCORE_COLUMNS},
-        )
-        .iter_rows(named=True)
-    )
-
-
-def read_grades(
-    settings: Settings, season: int, round_number: int | None, session_kind: str | None
-) -> pl.DataFrame:
-    """Read the grades of a season under the active profile.
-
-    Returns:
-        One row per entry, columns of `sql/queries/grades.sql`, by round, best grade first; an
-        entry that was not graded comes last, with nulls.
-    """
-    with postgres.connect(settings) as connection:
-        return postgres.read(connection, "grades", season, round_number, session_kind, None)
-
-
-def list_profiles(settings: Settings) -> pl.DataFrame:
-    """List the stored profiles, the bundled ones among them: one row per name and version."""
-    with _profile_store(settings) as connection:
-        return profiles.list_profiles(connection)
-
-
-def get_profile(settings: Settings, name: str | None) -> CalibrationProfile:
-    """Read a stored profile, the active one if no name is given."""
-    with _profile_store(settings) as connection:
-        return profiles.get_profile(connection, name)
-
-
-def import_profile(settings: Settings, path: Path) -> tuple[str, int, bool]:
-    """Store a profile file: its name, its version, and whether it was new."""
-    profile = profiles.read_profile(path)
-    with _profile_store(settings) as connection:
-        return profiles.import_profile(connection, profile)
-
-
-def activate_profile(settings: Settings, name: str, version: int | None) -> tuple[str, int]:
-    """Make a stored profile the one that ingest grades with: its name and version."""
-    with _profile_store(settings) as connection:
-        return profiles.activate(connection, name, version)
-
-
-@contextmanager
-def _profile_store(settings: Settings) -> Iterator[Connection]:
-    """Connect and see that the bundled profiles are stored and one is active."""
-    with postgres.connect(settings) as connection:
-        profiles.ensure_profiles(connection, CALIBRATION)
-        yield connection
-
-
-def migrate_database(settings: Settings) -> list[str]:
-    """Bring the schema up to date: names of the migrations applied now."""
-    with warehouse_address(settings) as address:
-        return migrate(address)
-
-
-def database_status(settings: Settings) -> tuple[list[str], pl.DataFrame]:
-    """Tell which migrations are pending and what was loaded last.
-
-    Returns:
-        Names of pending migrations, and one row per session loaded (none while any is pending).
-    """
-    with warehouse_address(settings) as address:
-        missing = pending(address)
-        if missing:
-            return missing, pl.DataFrame()
-        with open_connection(address) as connection:
-            return [], postgres.read(connection, "load_history", None)

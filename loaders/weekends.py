@@ -1,4 +1,4 @@
-"""Weekend files: JSON lines of driver inputs, as `drivegrade score` reads them.
+"""Weekend files: JSON lines of driver inputs, read and scored without a database.
 
 One line is one race; its shape and what a missing field means are those of model v1. The file
 enters at `driver_inputs` and `overtakes`: nothing is derived from laps.
@@ -11,13 +11,31 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine.calibration import CalibrationProfile, profile_frame
 from engine.errors import ContractError
-from engine.tables import SessionKey, check, polars_schema
+from engine.grade import grade
+from engine.tables import ENTRY, SessionKey, check, polars_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 Number = Annotated[float, Field(ge=-1e4, le=1e4)]
+SCORE_COLUMNS: Final = (
+    "consistency_raw",
+    "team_strategy_raw",
+    "racecraft_raw",
+    "penalties_raw",
+    "consistency_score",
+    "team_strategy_score",
+    "racecraft_score",
+    "penalty_score",
+    "on_track_events",
+    "pit_cycle_events",
+    "total_grade",
+)
+"""What `score` prints of a grade, in this order."""
+
 UNCOUNTED_KIND: Final = "pit_cycle"
 """Model v1 knows two kinds of event: on track, and all others, which it counts under this name."""
 
@@ -169,3 +187,39 @@ def _event_rows(session_id: str, driver: _Driver) -> Iterator[dict[str, object]]
             "track_difficulty": event.context.track_difficulty,
             "race_phase_pressure": event.context.race_phase_pressure,
         }
+
+
+def score(path: Path, chosen: Sequence[CalibrationProfile]) -> Iterator[Mapping[str, object]]:
+    """Score a weekend file under some profiles, without a database.
+
+    Args:
+        path: JSON lines, one race each.
+        chosen: profiles to score with.
+
+    Returns:
+        One mapping per profile, race and driver, in the order given, ready for JSON.
+
+    Raises:
+        ContractError: a line is no weekend of model v1's shape.
+        ProfileError: two profiles share a name.
+    """
+    with path.open(encoding="utf-8") as lines:
+        inputs, overtakes = read_weekends(lines, path.name)
+    profile_rows = profile_frame(chosen)
+    grades = grade(inputs.lazy(), overtakes.lazy(), profile_rows.lazy()).collect()
+    given = inputs.select(*ENTRY).with_row_index("row")
+    parts = pl.col("session_id").str.split("-")
+    return (
+        check("grades", grades, path.name)
+        .join(given, on=ENTRY)
+        .join(profile_rows.select("profile_name").with_row_index("profile_row"), on="profile_name")
+        .sort("profile_row", "row")
+        .select(
+            profile="profile_name",
+            season=parts.list.get(0).cast(pl.Int16),
+            round=parts.list.get(1).cast(pl.Int16),
+            driver="driver_id",
+            **{name: name for name in SCORE_COLUMNS},
+        )
+        .iter_rows(named=True)
+    )

@@ -12,9 +12,10 @@ import polars as pl
 import pytest
 
 from engine.tables import NORMALIZED, TABLES
-from loaders.jobs import SCORE_COLUMNS, grade_session
+from loaders.jobs import grade_session
 from loaders.providers import simulated
 from loaders.settings import Settings
+from loaders.weekends import SCORE_COLUMNS
 from tests.profiles import BASELINE_PROFILE
 from tests.real_races import FOLDERS
 

@@ -103,6 +103,38 @@ def test_a_mistake_ends_with_its_message(
     assert "Traceback" not in out + err
 
 
+def test_ingest_tells_who_was_asked_before(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FastF1 has no season 2099, so the next provider in the order is taken."""
+    monkeypatch.setenv("DRIVEGRADE_PROVIDERS", "fastf1, simulated")
+    monkeypatch.setenv("DRIVEGRADE_OFFLINE", "1")
+    code, out, _ = run("ingest", "2099", "1")
+    assert code == 0
+    assert out.startswith("2099-1 from simulated: ")
+    assert "not from fastf1: fastf1 2099-1: the schedule of 2099 is out of reach" in out
+
+
+def test_compare_shows_only_what_differs(run: Run) -> None:
+    """A source agrees with itself; with --all every column is listed."""
+    pair = ("--first", "simulated", "--second", "simulated", "--json")
+    assert run("compare", "2099", "1", *pair) == (0, "", "")
+    _, out, _ = run("compare", "2099", "1", *pair, "--all")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert {row["table"] for row in rows} == {"entries", "laps", "pit_stops", "grades"}
+    assert all(row["differing"] == 0 for row in rows)
+
+
+def test_doctor_tries_everything(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each finding has a state; a provider that does not exist is a failure with a remedy."""
+    monkeypatch.setenv("DRIVEGRADE_PROVIDERS", "simulated")
+    code, out, _ = run("doctor", "--json")
+    states = {row["subject"]: row["state"] for row in map(json.loads, out.splitlines())}
+    assert (code, states["PostgreSQL"], states["lake"]) == (0, "ok", "ok")
+    monkeypatch.setenv("DRIVEGRADE_PROVIDERS", "nobody")
+    code, out, _ = run("doctor")
+    assert code == 1
+    assert "failed" in out
+
+
 def test_profiles_are_imported_versioned_and_activated(run: Run, tmp_path: Path) -> None:
     """A changed profile of the same name is its next version; one is active."""
     path = tmp_path / "mine.json"

@@ -9,8 +9,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.tables import ENTRY, SessionKey
-from loaders import jobs, lake, postgres
+from loaders import administration, jobs, lake, postgres
 from loaders.providers import simulated
+from loaders.weekends import SCORE_COLUMNS
 
 if TYPE_CHECKING:
     from loaders.settings import Settings
@@ -20,7 +21,9 @@ RACE = SessionKey(2099, 1)
 
 def grades(settings: Settings, session: SessionKey) -> pl.DataFrame:
     """Stored grades of a session, by driver."""
-    frame = jobs.read_grades(settings, session.season, session.round, session.session_kind)
+    frame = administration.read_grades(
+        settings, session.season, session.round, session.session_kind
+    )
     return frame.sort("driver_id")
 
 
@@ -53,10 +56,10 @@ def test_what_is_stored_is_what_was_computed(
     settings: Settings, tables: dict[str, pl.DataFrame]
 ) -> None:
     """PostgreSQL and lake hold the engine's numbers bit for bit."""
-    profile = jobs.get_profile(settings, None)
+    profile = administration.get_profile(settings, None)
     computed = jobs.grade_session(tables, profile, "test")["driver_metrics"].sort("driver_id")
     stored = grades(settings, RACE).drop_nulls("total_grade")
-    scores = ["driver_id", "expected_delta_s", *jobs.SCORE_COLUMNS]
+    scores = ["driver_id", "expected_delta_s", *SCORE_COLUMNS]
     assert_frame_equal(stored.select(scores), computed.select(scores), check_exact=True)
     in_lake = lake.scan(settings.lake, "driver_metrics", [2099]).collect()
     in_lake = in_lake.filter(pl.col("session_id") == RACE.session_id).sort("driver_id")
@@ -96,7 +99,7 @@ def test_one_changed_lap_changes_it_and_the_grades_it_affects(
     assert changes["public.lap_times"] == (0, 1, 0)
     assert sum(changes["core.entries"]) == 0
     assert sum(changes["public.pit_stops"]) == 0
-    profile = jobs.get_profile(settings, None)
+    profile = administration.get_profile(settings, None)
     old = jobs.grade_session(tables, profile, "test")["driver_metrics"]
     new = jobs.grade_session(corrected, profile, "test")["driver_metrics"]
     moved = old.join(new, on=ENTRY, suffix="_new").filter(
@@ -134,18 +137,18 @@ def test_another_active_profile_regrades_and_keeps_the_old_grades(
     settings: Settings, tables: dict[str, pl.DataFrame]
 ) -> None:
     """Grades are told apart by profile; the stored laps do not move."""
-    strict = jobs.get_profile(settings, None).model_copy(
+    strict = administration.get_profile(settings, None).model_copy(
         update={"name": "stricter", "consistency_tolerance": 1.3}
     )
     path = settings.home / "stricter.json"
     path.write_text(strict.model_dump_json(), encoding="utf-8")
-    assert jobs.import_profile(settings, path) == ("stricter", 1, True)
-    jobs.activate_profile(settings, "stricter", None)
+    assert administration.import_profile(settings, path) == ("stricter", 1, True)
+    administration.activate_profile(settings, "stricter", None)
     report = jobs.store(RACE, tables, settings)
     assert report.profile.name == "stricter"
     assert sum(report.load.changes["public.lap_times"]) == 0
     assert report.load.changes["core.driver_metrics"] == (report.graded, 0, 0)
-    jobs.activate_profile(settings, "baseline", None)
+    administration.activate_profile(settings, "baseline", None)
     with postgres.connect(settings) as connection:
         kept = postgres.read(connection, "grades", 2099, 1, "race", "stricter")
     assert kept.drop_nulls("total_grade").height == report.graded
