@@ -24,6 +24,8 @@ SessionTables = Mapping[str, "pl.DataFrame"]
 
 PROVIDERS: Final[Mapping[str, str]] = {
     "fastf1": "loaders.providers.fastf1",
+    "openf1": "loaders.providers.openf1",
+    "jolpica": "loaders.providers.jolpica",
     "simulated": "loaders.providers.simulated",
 }
 """Module of each provider, imported only when it is used."""

@@ -1,0 +1,750 @@
+"""Jolpica's API through the replay server, its dump, and what they become."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+import zipfile
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from engine import tables
+from engine.errors import ContractError
+from engine.tables import SessionKey
+from loaders.http import Reply
+from loaders.identity import IDENTITIES, identities, parse_identities
+from loaders.jolpica_api import Entered, ask
+from loaders.providers import ProviderError, jolpica
+from loaders.providers.jolpica import PitStop, Result, Timing
+from loaders.providers.jolpica_dump import FILES, dump_tables, fetch_from_dump, read_dump
+from loaders.providers.jolpica_tables import (
+    RAW,
+    milliseconds,
+    parse_entries,
+    parse_laps,
+    parse_pit_stops,
+)
+from loaders.settings import Settings
+from loaders.strict_json import validate_records
+from tests.replay import (
+    Answer,
+    Replay,
+    black_hole,
+    body,
+    edited,
+    gzip_bomb,
+    manner,
+    refused,
+    repeated,
+    replay,
+    status,
+    written,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from loaders.providers import SessionTables
+
+    Fault = Callable[[Answer], Answer]
+
+AUSTRALIA = SessionKey(2019, 1)
+BELGIUM = SessionKey(2021, 12)
+SPRINT = SessionKey(2025, 2, "sprint")
+LIMIT_S = 1.0
+SLACK_S = 4.0
+"""Reading the tables and the right pages, which the limit of one request does not count, s."""
+
+
+@pytest.fixture(scope="module")
+def server(realdata: Path) -> Iterator[Replay]:
+    """A replay of the real races."""
+    with replay(realdata) as running:
+        yield running
+
+
+@pytest.fixture
+def made(server: Replay, tmp_path: Path) -> Settings:
+    """Settings that lead to the replay, with an empty cache."""
+    server.reset()
+    return Settings(
+        home=tmp_path, jolpica_url=server.jolpica_url, allow_loopback=True, http_timeout_s=5.0
+    )
+
+
+def result(**values: object) -> dict[str, Any]:
+    """A row of the classification, changed."""
+    return {
+        "session_id": "2019-1", "driver_id": "bottas", "driver_code": "BOT", "driver_number": 77,
+        "driver_name": "Valtteri Bottas", "team_id": "mercedes", "team_name": "Mercedes", "grid": 2,
+        "position": 1, "position_text": "1", "status_text": "Finished", "points": 26.0, "laps": 58,
+        "time_ms": 5_127_325, "time_text": "1:25:27.325", **values,
+    }  # fmt: skip
+
+
+def entry(**values: object) -> dict[str, Any]:
+    """What one row of the classification becomes."""
+    raw = pl.DataFrame([result(**values)], schema=RAW["results"])
+    return parse_entries(raw, "a test").to_dicts()[0]
+
+
+def laps(
+    times_ms: list[tuple[int, int | None]], stops: tuple[int, ...] = (), *, other: int | None = None
+) -> pl.DataFrame:
+    """What a driver's laps become; the other driver stops on a lap of its own."""
+    rows = [
+        {
+            "session_id": "2019-1", "driver_id": "bottas", "lap_number": lap, "position": 1,
+            "time_ms": time_ms,
+        }
+        for lap, time_ms in times_ms
+    ]  # fmt: skip
+    visits = [("bottas", lap) for lap in stops] + ([("hamilton", other)] if other else [])
+    pits = [
+        {"session_id": "2019-1", "driver_id": driver, "lap_number": lap, "time_ms": 22_000}
+        for driver, lap in visits
+    ]
+    return parse_laps(
+        pl.DataFrame(rows, schema=RAW["laps"]),
+        pl.DataFrame(pits, schema=RAW["pit_stops"]),
+        "a test",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("23.456", 23_456),
+        ("24.9", 24_900),
+        ("1:33.813", 93_813),
+        ("23:44.659", 1_424_659),
+        ("2:05:05.152", 7_505_152),
+        ("0:00.000", 0),
+        ("+1 Lap", None),
+        ("1:33", None),
+        (None, None),
+    ],
+)
+def test_times_are_read_to_the_millisecond(text: str | None, expected: int | None) -> None:
+    """With hours, with minutes, or with seconds only."""
+    frame = pl.DataFrame({"time": [text]}, schema={"time": pl.String})
+    assert frame.select(milliseconds("time")).item() == expected
+
+
+def test_the_clock_is_the_sum_of_the_laps() -> None:
+    """It starts at lights-out; the stop on lap 2 makes lap 3 an out-lap."""
+    frame = laps([(1, 100_000), (2, 90_000), (3, 110_000)], stops=(2,))
+    assert frame["lap_start_ms"].to_list() == [0, 100_000, 190_000]
+    assert frame["lap_end_ms"].to_list() == [100_000, 190_000, 300_000]
+    assert frame["is_in_lap"].to_list() == [False, True, False]
+    assert frame["is_out_lap"].to_list() == [False, False, True]
+
+
+@pytest.mark.parametrize("second", [None, 0])
+def test_the_clock_ends_at_a_lap_without_a_time(second: int | None) -> None:
+    """A time of nothing is none; the laps after it are still laps."""
+    frame = laps([(1, 100_000), (2, second), (3, 110_000)])
+    assert frame["lap_time_ms"].to_list() == [100_000, None, 110_000]
+    assert frame["lap_start_ms"].to_list() == [0, 100_000, None]
+    assert frame["lap_end_ms"].to_list() == [100_000, None, None]
+
+
+def test_the_clock_ends_at_a_missing_lap() -> None:
+    """Whoever lacks lap 2 has no clock from then on, whatever the order of the rows."""
+    frame = laps([(4, 90_000), (3, 110_000), (1, 100_000)])
+    assert frame["lap_number"].to_list() == [1, 3, 4]
+    assert frame["lap_start_ms"].to_list() == [0, None, None]
+    assert frame["lap_end_ms"].to_list() == [100_000, None, None]
+
+
+def test_without_any_stops_in_laps_are_unknown() -> None:
+    """The archive's stops begin in 1994; one stop of anybody shows that it knows them."""
+    assert laps([(1, 100_000)])["is_in_lap"].to_list() == [None]
+    assert laps([(1, 100_000)], other=1)["is_in_lap"].to_list() == [False]
+
+
+def test_a_finisher() -> None:
+    """The winner's row as it is."""
+    assert entry() == {
+        "session_id": "2019-1", "driver_id": "bottas", "driver_code": "BOT", "driver_number": 77,
+        "driver_name": "Valtteri Bottas", "team_id": "mercedes", "team_name": "Mercedes",
+        "grid_position": 2, "is_pit_lane_start": False, "position": 1, "is_classified": True,
+        "status": "finished", "status_text": "Finished", "points": 26.0, "completed_laps": 58,
+        "race_time_ms": 5_127_325,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("position_text", "status_text", "completed", "expected"),
+    [
+        ("1", "Finished", 58, "finished"),
+        ("15", "+1 Lap", 57, "lapped"),
+        ("15", "+12 Laps", 46, "lapped"),
+        ("15", "Lapped", 57, "lapped"),
+        ("N", "Not classified", 40, "lapped"),
+        ("N", "+8 Laps", 50, "lapped"),
+        ("17", "Engine", 55, "retired"),
+        ("R", "Collision damage", 3, "retired"),
+        ("R", "Retired", 3, "retired"),
+        ("R", None, 3, "retired"),
+        ("D", "Underweight", 58, "disqualified"),
+        ("E", "Excluded", 58, "disqualified"),
+        ("20", "Disqualified", 58, "disqualified"),
+        ("F", "Did not prequalify", 0, "did_not_qualify"),
+        ("F", "Injury", 0, "did_not_qualify"),
+        ("R", "107% Rule", 0, "did_not_qualify"),
+        ("W", "Withdrew", 0, "did_not_start"),
+        ("W", "Power Unit", 0, "did_not_start"),
+        ("R", "Withdrew", 12, "retired"),
+        ("W", "Did not start", 0, "did_not_start"),
+        ("3", None, 58, "unknown"),
+    ],
+)
+def test_how_the_race_ended(
+    position_text: str, status_text: str | None, completed: int, expected: str
+) -> None:
+    """Letter first, text second."""
+    row = entry(position_text=position_text, status_text=status_text, laps=completed)
+    assert row["status"] == expected
+
+
+def test_a_start_from_the_pit_lane_is_grid_zero() -> None:
+    """Unless nobody started, or the grid is not known."""
+    started = entry(grid=0)
+    assert (started["grid_position"], started["is_pit_lane_start"]) == (None, True)
+    absent = entry(grid=0, position_text="W", status_text="Withdrew", laps=0)
+    assert (absent["grid_position"], absent["is_pit_lane_start"]) == (None, False)
+    assert entry(grid=None)["is_pit_lane_start"] is None
+
+
+def test_a_total_time_is_only_given_where_it_means_something() -> None:
+    """Not for a negative gap, nor for who is not classified."""
+    assert entry(time_text="+-1:38:49.328")["race_time_ms"] is None
+    assert entry(position_text="D")["race_time_ms"] is None
+    assert entry(time_ms=None, time_text=None)["race_time_ms"] is None
+
+
+def history_laps(realdata: Path, race_id: int) -> pl.DataFrame:
+    """The archive's own laps of a race: driver, lap, place, time in ms."""
+    folder = realdata / "history"
+    drivers = pl.read_parquet(folder / "drivers.parquet").select("driverId", "driverRef")
+    return (
+        pl.read_parquet(folder / "lap_times.parquet")
+        .filter(pl.col("raceId") == race_id)
+        .join(drivers, on="driverId")
+        .select(
+            driver_id="driverRef",
+            lap_number=pl.col("lap").cast(pl.Int16),
+            position=pl.col("position").cast(pl.Int16),
+            lap_time_ms="milliseconds",
+        )
+        .sort("driver_id", "lap_number")
+    )
+
+
+@pytest.mark.realdata
+def test_a_race_through_the_api(server: Replay, made: Settings, realdata: Path) -> None:
+    """Every lap of Australia 2019, over eleven pages; the winner's laps add up to his time."""
+    found = jolpica.fetch(AUSTRALIA, made)
+    own = found["laps"].select("driver_id", "lap_number", "position", "lap_time_ms")
+    assert_frame_equal(own, history_laps(realdata, 1010), check_column_order=False)
+    session = found["sessions"].to_dicts()[0]
+    assert session["circuit_id"] == "albert_park"
+    assert str(session["started_at"]) == "2019-03-17 05:10:00+00:00"
+    winner = found["entries"].filter(position=1).to_dicts()[0]
+    last = found["laps"].filter(driver_id=winner["driver_id"])["lap_end_ms"].max()
+    assert winner["driver_id"] == "bottas"
+    assert last == winner["race_time_ms"] == 5_127_325
+    assert found["pit_stops"].height == found["laps"]["is_in_lap"].sum() == 22
+    assert found["laps"]["track_status"].null_count() == found["laps"].height
+    assert server.asked.count("/ergast/f1/2019/1/laps.json?limit=100&offset=1000") == 1
+    assert server.missed == []
+
+
+@pytest.mark.realdata
+def test_a_sprint_through_the_api(server: Replay, made: Settings) -> None:
+    """It has its own date and classification, and neither laps nor stops."""
+    found = jolpica.fetch(SPRINT, made)
+    assert found["sessions"]["session_id"].to_list() == ["2025-2-sprint"]
+    assert str(found["sessions"]["session_date"].item()) == "2025-03-22"
+    assert found["entries"].filter(position=1)["driver_id"].item() == "hamilton"
+    assert found["laps"].is_empty()
+    assert not any("laps" in path for path in server.asked)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    "session", [SessionKey(2026, 20), SessionKey(2027, 1), SessionKey(2025, 1)]
+)
+def test_what_is_not_there_is_told(made: Settings, session: SessionKey) -> None:
+    """A race to come, a season nobody knows, a race without laps in the record."""
+    with pytest.raises(
+        ProviderError, match=f"jolpica {session.session_id}: .*\nNothing was loaded"
+    ):
+        jolpica.fetch(session, made)
+
+
+@pytest.mark.realdata
+def test_a_miss_names_the_command_that_records_it(server: Replay, made: Settings) -> None:
+    """Whoever needs the race can fetch it."""
+    with pytest.raises(ProviderError, match=r"curl --create-dirs -o .*/jolpica/2025/1/laps\.json"):
+        jolpica.fetch(SessionKey(2025, 1), made)
+    assert len(server.missed) == 1
+
+
+@pytest.mark.realdata
+def test_identities(made: Settings) -> None:
+    """Number 1 is Norris in 2026; a weekend without results yet falls back on qualifying."""
+    first = identities(2026, 1, "race", made)
+    assert first.schema == IDENTITIES
+    assert first.filter(driver_number=1).to_dicts() == [
+        {
+            "driver_number": 1, "driver_id": "norris", "driver_code": "NOR",
+            "driver_name": "Lando Norris", "team_id": "mclaren", "team_name": "McLaren",
+        }
+    ]  # fmt: skip
+    assert identities(2025, 2, "sprint", made).height == 20
+
+
+@pytest.mark.realdata
+def test_identities_fall_back_on_qualifying(server: Replay, made: Settings) -> None:
+    """The entry list is the same; results come hours later."""
+    whole = identities(2023, 1, "race", made)
+    server.fail("2023/1/results", edited(without_rows), times=None)
+    assert_frame_equal(identities(2023, 1, "race", made), whole)
+    server.fail("2023/1/qualifying", edited(without_rows), times=None)
+    with pytest.raises(ProviderError, match="neither results nor qualifying"):
+        identities(2023, 1, "race", made)
+
+
+def without_rows(document: Any) -> Any:
+    """An answer that says: nothing yet."""
+    document["MRData"]["RaceTable"]["Races"] = []
+    document["MRData"]["total"] = "0"
+    return document
+
+
+def races(document: Any) -> Any:
+    """The race of an answer."""
+    return document["MRData"]["RaceTable"]["Races"][0]
+
+
+def timings(change: Callable[[list[Any]], object]) -> Fault:
+    """Change the timings of the first lap in place."""
+
+    def edit(document: Any) -> Any:
+        change(races(document)["Laps"][0]["Timings"])
+        return document
+
+    return edited(edit)
+
+
+def results(change: Callable[[list[Any]], object]) -> Fault:
+    """Change the rows of the classification in place, and the total with them."""
+
+    def edit(document: Any) -> Any:
+        change(races(document)["Results"])
+        document["MRData"]["total"] = str(len(races(document)["Results"]))
+        return document
+
+    return edited(edit)
+
+
+def renamed(document: Any) -> Any:
+    """Timings whose time has another name."""
+    for lap in races(document)["Laps"]:
+        for timing in lap["Timings"]:
+            timing["lapTime"] = timing.pop("time")
+    return document
+
+
+def of_another_race(document: Any) -> Any:
+    """The classification of the next round."""
+    races(document)["round"] = "13"
+    return document
+
+
+def in_seconds(document: Any) -> Any:
+    """Timings in plain seconds, as a number."""
+    for lap in races(document)["Laps"]:
+        for timing in lap["Timings"]:
+            timing["time"] = 93.8
+    return document
+
+
+LAPS, RESULTS, SECOND = "2021/12/laps", "2021/12/results", "2019/1/laps.json?limit=100&offset=100"
+
+REFUSED: dict[str, tuple[str, Fault, str]] = {
+    "03 headers, then silence": (RESULTS, manner("stalled"), "no answer from"),
+    "04 drip": (RESULTS, manner("dripping"), "no answer from"),
+    "06 429 for ever": (RESULTS, status(429), "HTTP 429"),
+    "07 429 with a long wait": (RESULTS, status(429, retry_after="900"), "wait 900 s"),
+    "09 503 for ever": (RESULTS, status(503), "HTTP 503"),
+    "10 404": (RESULTS, status(404), "HTTP 404"),
+    "11 401": (RESULTS, status(401), "HTTP 401"),
+    "11 403": (RESULTS, status(403), "HTTP 403"),
+    "12 another host": (RESULTS, status(302, location="https://example.org/"), "another host"),
+    "13 truncated": (RESULTS, manner("cut"), "no answer from"),
+    "14 invalid JSON": (RESULTS, body(b'{"MRData": '), "no JSON"),
+    "15 HTML with 200": (RESULTS, body(b"<html>", "text/html"), "HTML"),
+    "16 empty list": (RESULTS, body(b"[]"), "row: Input should be"),
+    "16 no races": (RESULTS, edited(without_rows), "not there yet"),
+    "16 no laps": (LAPS, edited(without_rows), "lap times are not there yet"),
+    "18 null for required": (LAPS, written("driverId", "null"), "driverId: Input should be"),
+    "18 number for text": (LAPS, written("time", "93.813"), "time: Input should be"),
+    "18 list for object": (RESULTS, edited(lambda _: {"MRData": []}), "MRData: Input should be"),
+    "19 NaN": (LAPS, written("position", "NaN"), "NaN is no number"),
+    "19 Infinity": (LAPS, written("position", "Infinity"), "Infinity is no number"),
+    "19 1e999": (LAPS, written("position", "1e999"), "too large a number"),
+    "19 1e308": (LAPS, written("position", "1e308"), "position: Input should be"),
+    "19 -1": (LAPS, written("position", '"-1"'), "position: String should match"),
+    "19 2**70": (LAPS, written("position", str(2**70)), "too large an integer"),
+    "19 a lap of 99 hours": (
+        LAPS,
+        timings(lambda rows: rows[0].update(time="99:00:00.000")),
+        "lap_time_ms",
+    ),
+    "20 duplicates, equal": (
+        LAPS,
+        timings(lambda rows: rows.__setitem__(1, rows[0])),
+        "primary_key",
+    ),
+    "21 duplicates, different": (
+        LAPS,
+        timings(lambda rows: rows.__setitem__(1, {**rows[0], "time": "9:59.999"})),
+        "primary_key",
+    ),
+    "22 lap 0": (LAPS, written("number", '"0"'), "lap_number"),
+    "23 driver missing": (RESULTS, results(lambda rows: rows.pop()), "not entered"),
+    "23 driver unknown": (LAPS, written("driverId", '"nobody"'), "not entered: nobody"),
+    "23 driver twice": (RESULTS, results(lambda rows: rows.append(rows[0])), "primary_key"),
+    "24 NUL": (RESULTS, written("givenName", r'"Max\u0000"'), "NUL"),
+    "24 lone surrogate": (RESULTS, written("givenName", r'"Max\ud83d"'), "surrogate"),
+    "24 10 kB name": (RESULTS, written("givenName", f'"{"x" * 10_000}"'), "at most 100 characters"),
+    "24 SQL in an id": (RESULTS, written("driverId", '"x\'); drop table laps"'), "driverId"),
+    "25 missing column": (RESULTS, edited(lambda document: {"MrData": document}), "Field required"),
+    "25 renamed column": (
+        LAPS,
+        edited(renamed),
+        "laps: none of 20 rows from jolpica 2021-12 has time",
+    ),
+    "25 unit changed": (LAPS, edited(in_seconds), "time: Input should be a valid string"),
+    "26 another race": (RESULTS, edited(of_another_race), "about 2021-13"),
+}
+"""Faults that end in a typed error: what is faulty for ever, the fault, and what the error says."""
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_a_fault_is_refused(server: Replay, made: Settings, name: str) -> None:
+    """In time, with a bounded number of requests, naming source and session."""
+    part, fault, said = REFUSED[name]
+    settings = made.model_copy(update={"http_timeout_s": LIMIT_S})
+    server.fail(part, fault, times=None)
+    started = time.monotonic()
+    with pytest.raises((ProviderError, ContractError)) as caught:
+        jolpica.fetch(BELGIUM, settings)
+    assert time.monotonic() - started < LIMIT_S + SLACK_S
+    assert said in str(caught.value)
+    assert "jolpica" in str(caught.value)
+    assert "Nothing was" in str(caught.value)
+    assert len(server.asked) <= 10
+
+
+LOADED: dict[str, tuple[str, Fault]] = {
+    "05 429 with Retry-After": (RESULTS, status(429, retry_after="1")),
+    "06 429 without": (RESULTS, status(429)),
+    "08 500 once": (RESULTS, status(500)),
+    "13 truncated once": (RESULTS, manner("cut")),
+    "22 out of order": (LAPS, timings(lambda rows: rows.reverse())),
+    "25 a new column": (RESULTS, edited(lambda document: {**document, "added": {"NaN": [1]}})),
+}
+"""Faults of one reply that end in a right load."""
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", list(LOADED))
+def test_a_fault_that_passes_changes_nothing(server: Replay, made: Settings, name: str) -> None:
+    """The load is the same as without it."""
+    right = jolpica.fetch(BELGIUM, made)
+    part, fault = LOADED[name]
+    server.fail(part, fault)
+    same(jolpica.fetch(BELGIUM, made), right)
+
+
+def same(found: SessionTables, right: SessionTables) -> None:
+    """All tables are equal."""
+    assert list(found) == list(tables.NORMALIZED)
+    for name, frame in right.items():
+        assert_frame_equal(found[name], frame)
+
+
+@pytest.mark.realdata
+def test_odd_names_are_loaded_as_they_are(server: Replay, made: Settings) -> None:
+    """A name is text, and nothing else."""
+    name = "Ñ 周 🏎 \u202e'); drop table core.laps; --"
+    server.fail(RESULTS, written("givenName", json.dumps(name)))
+    found = jolpica.fetch(BELGIUM, made)["entries"]["driver_name"].to_list()
+    assert f"{name} Verstappen" in found
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("place", ["01 refused", "02 black hole"])
+def test_no_connection_is_told(made: Settings, place: str) -> None:
+    """In time."""
+    with black_hole() as hole:
+        url = refused() if place == "01 refused" else hole
+        settings = made.model_copy(update={"jolpica_url": url, "http_timeout_s": LIMIT_S})
+        started = time.monotonic()
+        with pytest.raises(ProviderError, match="jolpica: no answer from"):
+            jolpica.fetch(BELGIUM, settings)
+    assert time.monotonic() - started < LIMIT_S + SLACK_S
+
+
+@pytest.mark.realdata
+def test_a_bomb_is_refused(server: Replay, made: Settings) -> None:
+    """17: 64 MiB out of 64 kB."""
+    server.fail(RESULTS, gzip_bomb(64), times=None)
+    with pytest.raises(ProviderError, match="larger than 50 MiB"):
+        jolpica.fetch(BELGIUM, made)
+
+
+def other_offset(document: Any) -> Any:
+    """A page that says it is the first."""
+    document["MRData"]["offset"] = "0"
+    return document
+
+
+def fewer_rows(document: Any) -> Any:
+    """A total that shrinks while we read."""
+    document["MRData"]["total"] = "900"
+    return document
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("part", "fault", "said"),
+    [
+        (SECOND, edited(without_rows), "the number of rows is 0 after it was 1038"),
+        (SECOND, edited(other_offset), "the one from 0 came"),
+        (SECOND, edited(fewer_rows), "900 after it was 1038"),
+        (SECOND, timings(lambda rows: rows.pop()), "has 99 rows instead of 100"),
+        ("2019/1/laps", repeated({}), "the page from row 100 was asked for, the one from 0 came"),
+        ("2019/1/laps", written("total", '"100"'), "differ from the credited"),
+        ("2019/1/laps", written("total", '"999999999"'), "at most 5000"),
+    ],
+)
+def test_a_missing_or_repeated_page_is_refused(
+    server: Replay, made: Settings, part: str, fault: Fault, said: str
+) -> None:
+    """26: no lap of Australia 2019 is lost, and none counts twice."""
+    server.fail(part, fault, times=None)
+    with pytest.raises(ProviderError, match=said):
+        jolpica.fetch(AUSTRALIA, made)
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("kind", ["folder", "zip", "parquet"])
+def test_the_dump_gives_what_the_api_gives(
+    made: Settings, realdata: Path, tmp_path: Path, kind: str
+) -> None:
+    """The same season as CSV, zipped, and as Parquet."""
+    folder = realdata / "history_csv_sample" / "2019"
+    path = {"folder": folder, "zip": tmp_path / "dump.zip", "parquet": realdata / "history"}[kind]
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file in folder.glob("*.csv"):
+                archive.write(file, f"f1/{file.name}")
+    same(fetch_from_dump(AUSTRALIA, path), jolpica.fetch(AUSTRALIA, made))
+
+
+@pytest.mark.realdata
+def test_a_sprint_of_the_dump(made: Settings, realdata: Path) -> None:
+    """Its status words are the archive's own; all else is as the API gives it."""
+    own = fetch_from_dump(SPRINT, realdata / "history")
+    other = jolpica.fetch(SPRINT, made)
+    assert_frame_equal(own["sessions"], other["sessions"])
+    assert_frame_equal(own["entries"].drop("status_text"), other["entries"].drop("status_text"))
+
+
+@pytest.mark.realdata
+def test_a_season_of_the_dump_at_once(realdata: Path) -> None:
+    """All races together equal each alone."""
+    folder = realdata / "history_csv_sample" / "2019"
+    season = dump_tables(read_dump(folder), "the dump of 2019")
+    assert season["sessions"].height == 21
+    for number in (1, 11, 21):
+        alone = fetch_from_dump(SessionKey(2019, number), folder)
+        for name, frame in alone.items():
+            of_race = season[name].filter(pl.col("session_id") == f"2019-{number}")
+            assert_frame_equal(of_race, frame)
+
+
+@pytest.mark.realdata
+def test_laps_add_up_in_every_race_of_the_history(realdata: Path) -> None:
+    """The archive's own check: 3975 of 4043 totals agree with the laps to the second."""
+    dump = read_dump(realdata / "history")
+    modern = dump["races"].filter(pl.col("year") >= 1996)
+    found = dump_tables({**dump, "races": modern}, "the history")
+    last = found["laps"].group_by("session_id", "driver_id").agg(pl.col("lap_end_ms").max())
+    both = found["entries"].join(last, on=["session_id", "driver_id"]).drop_nulls("race_time_ms")
+    agree = both.filter((pl.col("lap_end_ms") - pl.col("race_time_ms")).abs() <= 1000)
+    assert agree.height >= 3900
+    assert set(found["entries"]["status"].unique()) <= set(tables.ENTRY_STATUSES) - {"unknown"}
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        (SessionKey(2019, 22), "no such session"),
+        (SessionKey(2019, 1, "sprint"), "no such session"),
+        (SessionKey(2025, 1), "the lap times are not there yet"),
+        (SessionKey(1953, 2), "primary_key: 18 rows"),
+    ],
+)
+def test_what_the_dump_lacks_is_told(realdata: Path, session: SessionKey, said: str) -> None:
+    """The shared drives of the 1950s do not fit one row per driver, and are refused."""
+    with pytest.raises((ProviderError, ContractError), match=said):
+        fetch_from_dump(session, realdata / "history")
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("status.csv", None, "status.csv or status.parquet is missing"),
+        ("status.csv", "statusId,text\n1,Finished\n", "status.csv of the dump"),
+        ("status.csv", "statusId,status\none,Finished\n", "status.csv of the dump"),
+        ("status.csv", "", "status.csv of the dump"),
+        ("status.parquet", "no parquet", "status.parquet of the dump"),
+    ],
+)
+def test_a_damaged_dump_is_told(
+    realdata: Path, tmp_path: Path, file: str, content: str | None, said: str
+) -> None:
+    """By file, with the columns it needs."""
+    folder = tmp_path / "dump"
+    shutil.copytree(realdata / "history_csv_sample" / "2019", folder, copy_function=shutil.copyfile)
+    folder.chmod(0o700)
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_text(content, encoding="utf-8")
+    with pytest.raises((ProviderError, ContractError), match=said):
+        fetch_from_dump(AUSTRALIA, folder)
+
+
+def test_a_dump_that_is_none_is_told(tmp_path: Path) -> None:
+    """No file, or no zip."""
+    file = tmp_path / "dump.zip"
+    with pytest.raises(ProviderError, match="cannot be read"):
+        read_dump(file)
+    file.write_bytes(b"no zip")
+    with pytest.raises(ProviderError, match="cannot be read"):
+        read_dump(file)
+
+
+def test_the_dump_is_described_by_name() -> None:
+    """Every table we read is one of the archive's."""
+    assert set(FILES) < {
+        "races", "circuits", "drivers", "constructors", "status", "results", "sprint_results",
+        "lap_times", "pit_stops", "qualifying", "seasons",
+    }  # fmt: skip
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=8,
+)
+NUMBERS = st.integers(-2, 10**9).map(str) | JSON
+TIMINGS = st.fixed_dictionaries(
+    {"number": NUMBERS, "driverId": st.sampled_from(["albon", "bottas"]) | JSON},
+    optional={"position": NUMBERS, "time": st.sampled_from(["1:33.8", "0:0.0", "9:9"]) | JSON},
+)
+STOPS = st.fixed_dictionaries(
+    {"driverId": st.sampled_from(["albon", "bottas"]) | JSON, "lap": NUMBERS},
+    optional={"duration": st.sampled_from(["23.456", "23:44.659", ""]) | JSON},
+)
+PEOPLE = st.fixed_dictionaries(
+    {"driverId": st.text(max_size=9), "givenName": st.text(max_size=9), "familyName": st.text()},
+    optional={"code": st.text(max_size=4)},
+)
+RESULT_ROWS = st.fixed_dictionaries(
+    {
+        "position": NUMBERS, "positionText": st.sampled_from(["1", "R", "W", "x"]) | JSON,
+        "points": NUMBERS, "laps": NUMBERS, "Driver": PEOPLE | JSON,
+        "Constructor": st.just({"constructorId": "x", "name": "X"}) | JSON,
+    },
+    optional={
+        "number": NUMBERS, "grid": NUMBERS, "status": st.text(max_size=9) | JSON,
+        "Time": st.fixed_dictionaries({}, optional={"millis": NUMBERS, "time": st.text()}) | JSON,
+    },
+)  # fmt: skip
+
+
+@hypothesis_settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.lists(TIMINGS | JSON, max_size=5), st.lists(STOPS | JSON, max_size=3))
+def test_any_timings_become_laps_or_a_typed_error(timed: list[Any], stopped: list[Any]) -> None:
+    """The parsers never raise anything else."""
+    try:
+        stops = jolpica.raw_pit_stops(AUSTRALIA, validate_records(stopped, PitStop, "x", "stops"))
+        raw = jolpica.raw_laps(AUSTRALIA, validate_records(timed, Timing, "x", "laps"))
+        found = parse_laps(raw, stops, "x")
+        parse_pit_stops(stops, "x")
+    except (ContractError, ProviderError):
+        return
+    assert found.height == len(timed)
+
+
+@hypothesis_settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.lists(RESULT_ROWS | JSON, max_size=3))
+def test_any_results_become_entries_or_a_typed_error(rows: list[Any]) -> None:
+    """The parsers never raise anything else."""
+    try:
+        parse_identities(validate_records(rows, Entered, "x", "entries"))
+        read = validate_records(rows, Result, "x", "entries")
+        found = parse_entries(jolpica.raw_results(AUSTRALIA, read), "x")
+    except (ContractError, ProviderError):
+        return
+    assert found.height == len(rows)
+
+
+class _Said:
+    """A client that always answers the same."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def get(self, path: str, **_: str | int) -> Reply:
+        """Give the answer."""
+        return Reply(path, 200, self.content, datetime.now(UTC), 0.0)
+
+
+PAGES = st.fixed_dictionaries(
+    {
+        "limit": NUMBERS, "offset": st.just("0") | NUMBERS, "total": st.just("1") | NUMBERS,
+        "RaceTable": st.fixed_dictionaries({"Races": st.lists(JSON, max_size=2)}) | JSON,
+    }
+)  # fmt: skip
+
+
+@hypothesis_settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.fixed_dictionaries({"MRData": PAGES | JSON}) | JSON)
+def test_any_answer_is_read_or_a_typed_error(document: Any) -> None:
+    """And it ends: a total of a milliard rows is not walked through."""
+    client: Any = _Said(json.dumps(document).encode())
+    try:
+        ask(client, AUSTRALIA, "laps")
+    except (ContractError, ProviderError):
+        return
