@@ -47,6 +47,9 @@ UNFINISHED: Final = ".{name}.unfinished"
 
 _LISTED_LAST: Final = "sessions"
 
+_ROUNDS_ASIDE: Final = range(40, 0, -1)
+"""Where a session waits while two change places; no season has had so many rounds."""
+
 
 class LakeError(DriveGradeError):
     """A file of the lake could not be written or read; the text names it and the remedy."""
@@ -138,6 +141,98 @@ def sessions(lake: Path) -> list[SessionKey]:
     listed = scan(lake, _LISTED_LAST).select(SessionKey._fields)
     keys = [SessionKey(*row) for row in _collect(listed, lake / _LISTED_LAST).rows()]
     return sorted(keys, key=lambda key: (key.season, key.round, key.session_kind == "race"))
+
+
+def listed(lake: Path, season: int) -> pl.DataFrame:
+    """Read the table `sessions` of one season."""
+    return _collect(scan(lake, _LISTED_LAST, [season]), lake / _LISTED_LAST)
+
+
+def rename_session(lake: Path, old: SessionKey, new: SessionKey) -> None:
+    """Move a session to another round: its files, and what they say of it.
+
+    The new files are written first, then the old ones are removed, `sessions` last each time:
+    interrupted anywhere, a second call finishes.
+
+    Raises:
+        LakeError: there is no such session, another one stands there, or the disk refused.
+    """
+    is_there = _LISTED_LAST in _tables_of(lake, new)
+    if is_there and not _tables_of(lake, old):
+        return
+    renamed = pl.lit(new.session_id)
+    there = read_session(lake, old)
+    moved = {name: frame.with_columns(session_id=renamed) for name, frame in there.items()}
+    moved["sessions"] = moved["sessions"].with_columns(round=pl.lit(new.round, pl.Int16))
+    there = read_session(lake, new) if is_there else moved
+    if not all(name in there and there[name].equals(moved[name]) for name in moved):
+        raise LakeError(f"lake {lake}: {new.session_id} is another session than {old.session_id}")
+    if not is_there:
+        remove_session(lake, new)  # what an interrupted call has left is of no session
+        write_session(lake, new, moved)
+    remove_session(lake, old)
+
+
+def rename_sessions(lake: Path, homes: Mapping[SessionKey, SessionKey]) -> dict[str, str]:
+    """Move sessions to where they belong, whatever the permutation.
+
+    Args:
+        lake: folder of the lake.
+        homes: session → where it belongs, also of those that stand right. Of two that belong
+            to one place, that which stands there or has more tables stays.
+
+    Returns:
+        Old → new id of those that moved. If interrupted, call again with what the lake then has.
+
+    Raises:
+        LakeError: a session without a home stands in the way, or the disk refused.
+    """
+    origin = _without_copies(lake, homes)
+    moves = {old: home for home, old in origin.items() if old != home}
+    standing = set(sessions(lake))
+    for stranger in (standing - homes.keys()) & set(moves.values()):
+        raise LakeError(
+            f"lake {lake}: {stranger.session_id}, which the warehouse does not know, stands where "
+            "another session belongs. Ingest it or remove its files, then try again"
+        )
+    renamed = {old.session_id: home.session_id for old, home in moves.items()}
+    while moves:
+        ready = (old for old, new in moves.items() if new not in standing)
+        if (old := next(ready, None)) is None:  # only circles are left: one of them steps aside
+            old = next(iter(moves))
+            aside = (old._replace(round=number) for number in _ROUNDS_ASIDE)
+            free = next(key for key in aside if key not in standing | origin.keys())
+            moves |= {free: moves[old], old: free}
+        new = moves.pop(old)
+        rename_session(lake, old, new)
+        standing = standing - {old} | {new}
+    return renamed
+
+
+def remove_session(lake: Path, session: SessionKey) -> None:
+    """Remove the files of a session, `sessions` last; there may be none."""
+    with _refusals(lake), _lock(lake):
+        for path in [_file(lake, name, session) for name in _tables_of(lake, session)]:
+            path.unlink()
+            _sync(path.parent)
+
+
+def _without_copies(
+    lake: Path, homes: Mapping[SessionKey, SessionKey]
+) -> dict[SessionKey, SessionKey]:
+    """Say for each home which session of the lake belongs there, and remove other copies."""
+    kept: dict[SessionKey, SessionKey] = {}
+    for old in sorted(homes, key=lambda key: (key == homes[key], len(_tables_of(lake, key)))):
+        if (copy := kept.get(homes[old])) is not None:
+            remove_session(lake, copy)
+        kept[homes[old]] = old
+    return kept
+
+
+def _tables_of(lake: Path, session: SessionKey) -> list[str]:
+    """Name the tables that the lake has of a session, `sessions` last."""
+    there = [name for name in TABLES if _file(lake, name, session).is_file()]
+    return sorted(there, key=lambda name: name == _LISTED_LAST)
 
 
 def _known(table: str) -> None:

@@ -1,7 +1,7 @@
 """The warehouse: a session is loaded whole, in one transaction, or not at all.
 
-    lock → same data as last time? → stage (ADBC) → merge (one SQL file per table)
-         → record the load → read back and compare → commit
+    lock → which event is it? → same data as last time? → stage (ADBC)
+         → merge (one SQL file per table) → record the load → read back and compare → commit
 
 Tables are replaced as sets: rows that the session no longer has are deleted, new ones inserted,
 different ones updated and equal ones not touched. A normal return means that what was staged
@@ -16,10 +16,9 @@ Every public function leaves the connection without an open transaction.
 
 from __future__ import annotations
 
-import json
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -27,6 +26,7 @@ import polars as pl
 
 from engine.errors import ContractError, ProfileError
 from loaders.arrow import Grading, staged_tables
+from loaders.calendar import Place, place_session, session_facts
 from loaders.connection import (
     APPLICATION_NAME,
     Connection,
@@ -37,10 +37,12 @@ from loaders.connection import (
 )
 from loaders.errors import SessionBusyError, WarehouseError
 from loaders.migrations import migrate, pending
+from loaders.revisions import Load, Quality, record_load, record_quality
 from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import pyarrow as pa
 
@@ -89,14 +91,19 @@ class LoadReport:
 
     Attributes:
         session_id: the session's slug.
-        status: `unchanged` if the session's last load had the same hash and grading; nothing
-            was written then. `loaded` otherwise, even if every row turned out equal.
+        status: `unchanged` if the session's last load had the same hash and grading; no row of
+            the session was written then. `loaded` otherwise, even if every row was equal.
         changes: table → rows changed; empty if unchanged.
+        data_revision: number of the revision that the load made; None if no row changed.
+        renamed: old → new id of the event's sessions that were stored under another round. The
+            lake's files do not follow by themselves: `loaders.lake.rename_session`.
     """
 
     session_id: str
     status: Literal["loaded", "unchanged"]
     changes: Mapping[str, Changes] = field(default_factory=lambda: MappingProxyType({}))
+    data_revision: int | None = None
+    renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def changed_rows(self) -> int:
@@ -141,44 +148,58 @@ def load_session(
     profile: CalibrationProfile,
     model_version: str,
     force: bool = False,
+    refused: Sequence[tuple[str, str]] = (),
+    incomplete: Sequence[str] = (),
+    refetch_at: datetime | None = None,
 ) -> LoadReport:
     """Make the warehouse hold exactly these rows of a session.
 
-    Grades under other profiles stay, unless they were computed from inputs that this load
+    The session is found by its event: what is stored of it under another round follows to this
+    one. Grades under other profiles stay, unless they were computed from inputs that this load
     replaces.
 
     Args:
         connection: from `connect`, without an open transaction.
         session: the session.
-        tables: one frame per name of `loaders.arrow.STAGED`; other tables of the contracts may
-            be among them and are left out, as they stay in the lake.
+        tables: one frame per name of `loaders.arrow.STAGED`; others, which stay in the lake,
+            are left out.
         data_hash: names the data; the same hash and grading as at the last load change nothing.
         profile: what all rows of `driver_metrics` were graded with; it must be imported.
         model_version: model of all rows of `driver_metrics`.
         force: compare row by row even if the hash is the same, and let a session that has laps
             be replaced by one without.
+        refused: providers that were tried before, each with why it was refused; recorded.
+        incomplete: what the session lacks, in words; recorded even if the data is unchanged.
+        refetch_at: when it should be fetched again, with its time zone; None for never.
 
     Raises:
         ContractError: the frames break a contract; nothing was sent.
         ProfileError: the profile was not imported.
         SessionBusyError: another process is loading this session.
-        WarehouseError: the server refused or was lost, or what was read back differs. The
-            stored rows are those of before.
+        WarehouseError: another event stands at this round, the server refused or was lost, or
+            what was read back differs. The stored rows are those of before.
     """
     grading = Grading(profile.name, profile.version, model_version)
     staged = staged_tables(session, tables, grading)
+    facts = session_facts(tables["sessions"].row(0, named=True))
+    source = str(tables["sessions"]["data_source"].item())
+    quality = Quality(tuple(refused), tuple(incomplete), refetch_at)
     with transaction(connection, f"loading {session.session_id}"):
         _lock(connection, session)
-        if not _is_news(connection, session, staged, data_hash, grading, force=force):
+        place = place_session(connection, facts, source)
+        expected = _expected(staged)
+        load = Load(session, place.event_key, data_hash, grading, _row_counts(expected), quality)
+        last = _last_load(connection, session, staged, grading, force=force)
+        if not force and not place.renamed and load.repeats(last):
+            record_quality(connection, load, last)
             return LoadReport(session.session_id, "unchanged")
         _stage(connection, staged)
-        changes = _merge(connection, grading)
+        changes = _merge(connection, grading, place, quality)
         run_file(connection, "statements/drop_staging")
         report = LoadReport(session.session_id, "loaded", MappingProxyType(changes))
-        expected = _expected(staged)
-        _record(connection, report, data_hash, grading, expected)
+        revision = record_load(connection, load, report.changed_rows)
         _verify(connection, session, grading, expected)
-    return report
+    return replace(report, data_revision=revision, renamed=place.renamed)
 
 
 def read(connection: Connection, query: str, *parameters: str | int | None) -> pl.DataFrame:
@@ -223,16 +244,15 @@ def _lock(connection: Connection, session: SessionKey) -> None:
     )
 
 
-def _is_news(
+def _last_load(
     connection: Connection,
     session: SessionKey,
     staged: Mapping[str, pa.Table],
-    data_hash: str,
     grading: Grading,
     *,
     force: bool,
-) -> bool:
-    """Tell whether there is something to load, and refuse what cannot be a correction.
+) -> dict[str, Any]:
+    """Tell what the session's last load stored, and refuse what cannot be a correction of it.
 
     Raises:
         ProfileError: the profile was not imported.
@@ -244,15 +264,13 @@ def _is_news(
             f"profile {profile[0]} version {profile[1]} is not in the warehouse; import it first"
         )
     previous = run_file(connection, "queries/last_load", session.session_id).to_dicts()
-    if force or not previous:
-        return True
-    last = previous[0]
-    if last.pop("has_laps") and not staged["laps"].num_rows:
+    last = previous[0] if previous else {}
+    if last.get("has_laps") and not force and not staged["laps"].num_rows:
         raise ContractError(
             f"laps: none of {session.session_id}, although some are stored. Nothing was loaded; "
             "if the session has none indeed, force the load"
         )
-    return bool(last != {"data_hash": data_hash, **grading._asdict()})
+    return last
 
 
 def _stage(connection: Connection, staged: Mapping[str, pa.Table]) -> None:
@@ -262,10 +280,16 @@ def _stage(connection: Connection, staged: Mapping[str, pa.Table]) -> None:
             cursor.adbc_ingest(f"stage_{name}", table, mode="create", temporary=True)
 
 
-def _merge(connection: Connection, grading: Grading) -> dict[str, Changes]:
+def _merge(
+    connection: Connection, grading: Grading, place: Place, quality: Quality
+) -> dict[str, Changes]:
     """Make each table equal to what is staged, and count what that took."""
-    parameters = {"driver_metrics": (grading.profile_name, grading.model_version)}
-    changes: dict[str, Changes] = {}
+    parameters: Mapping[str, tuple[str | None, ...]] = {
+        "races": (place.event_key,),
+        "driver_metrics": (grading.profile_name, grading.model_version),
+        "calendar_events": (place.event_key, quality.refetch_text),
+    }
+    changes = {"core.races": Changes(updated=len(place.renamed))}
     for file, table in MERGES:
         row = run_file(connection, f"merge/{file}", *parameters.get(file, ())).row(0, named=True)
         before = changes.get(table, Changes())
@@ -287,24 +311,8 @@ def _expected(staged: Mapping[str, pa.Table]) -> dict[str, Any]:
     }
 
 
-def _record(
-    connection: Connection,
-    report: LoadReport,
-    data_hash: str,
-    grading: Grading,
-    expected: Mapping[str, Any],
-) -> None:
-    """Add the load to `ops.loads`."""
-    rows = {name: value for name, value in expected.items() if isinstance(value, int)}
-    run_file(
-        connection,
-        "statements/insert_load",
-        report.session_id,
-        data_hash,
-        *grading,
-        json.dumps(rows, sort_keys=True),
-        report.changed_rows,
-    )
+def _row_counts(expected: Mapping[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in expected.items() if isinstance(value, int)}
 
 
 def _verify(

@@ -29,8 +29,8 @@ MELBOURNE = SessionKey(2025, 1)
 DRIVERS = ("norris", "piastri")
 
 EMPTY = (
-    "truncate core.seasons, core.circuits, core.teams, core.drivers, config.calibration_profiles "
-    "restart identity cascade"
+    "truncate core.seasons, core.circuits, core.teams, core.drivers, core.event_aliases, "
+    "config.calibration_profiles restart identity cascade"
 )
 
 ROWS_OF = """
@@ -140,13 +140,13 @@ def lap_row(row: Mapping[str, object], lap_number: int) -> dict[str, object]:
 
 
 def session_row(session: SessionKey) -> dict[str, object]:
-    """Write a session that knows everything."""
+    """Write a session that knows its circuit and its event's key; each round has another key."""
     return {
         "session_id": session.session_id,
         **session._asdict(),
         "circuit_id": "albert_park",
         "circuit_name": "Albert Park",
-        "meeting_key": 1254,
+        "meeting_key": 1253 + session.round + 100 * (session.season - 2025),
     }
 
 

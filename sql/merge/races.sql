@@ -1,9 +1,11 @@
--- Inserts the staged session, or updates it where it differs.
+-- Inserts the staged session, which is of event $1, or updates it where it differs. Its round is
+-- that of the event already: a session of another event is never taken for it.
 with incoming as (
     select
         session_id as slug,
         season, round, session_kind, event_name, circuit_id, circuit_name, session_date,
-        started_at, scheduled_laps, meeting_key, f1_session_key, data_source
+        started_at, scheduled_laps, meeting_key, f1_session_key, data_source,
+        $1::text as event_key
     from pg_temp.stage_sessions
 ),
 updated as (
@@ -18,7 +20,8 @@ updated as (
         incoming.data_source
     )
     from incoming
-    where stored.slug = incoming.slug
+    where stored.event_key = incoming.event_key
+        and stored.session_kind = incoming.session_kind
         and (
             stored.season, stored.round, stored.session_kind, stored.event_name,
             stored.circuit_id, stored.circuit_name, stored.session_date, stored.started_at,
@@ -34,10 +37,14 @@ updated as (
 inserted as (
     insert into core.races (
         slug, season, round, session_kind, event_name, circuit_id, circuit_name, session_date,
-        started_at, scheduled_laps, meeting_key, f1_session_key, data_source
+        started_at, scheduled_laps, meeting_key, f1_session_key, data_source, event_key
     )
     select * from incoming
-    where not exists (select from core.races as stored where stored.slug = incoming.slug)
+    where not exists (
+        select from core.races as stored
+        where stored.event_key = incoming.event_key
+            and stored.session_kind = incoming.session_kind
+    )
     returning 1
 )
 select

@@ -4,6 +4,7 @@ select
     loads.profile_name,
     loads.profile_version,
     loads.model_version,
+    loads.completeness_reasons::text as completeness_reasons,
     exists (
         select
         from public.lap_times

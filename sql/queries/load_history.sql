@@ -9,6 +9,8 @@ select
     loads.model_version,
     loads.row_counts::text as row_counts,
     loads.changed_rows,
+    loads.data_revision,
+    loads.completeness,
     loads.loaded_at,
     loads.application_name
 from ops.loads

@@ -52,7 +52,7 @@ select
     (
         select calendar.status
         from public.calendar_events as calendar
-        where calendar.season = races.season
+        where calendar.event_key = races.event_key
             and calendar.round = races.round
             and calendar.session_kind = races.session_kind
     ) as calendar_status

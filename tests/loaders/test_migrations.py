@@ -181,8 +181,9 @@ def test_an_insert_of_nan_fails(connection: Connection) -> None:
     ask(
         connection,
         "with season as (insert into core.seasons values (1990) returning season) "
-        "insert into core.races (slug, season, round, session_kind, event_name, data_source) "
-        "select '1990-1', season, 1, 'race', 'A Grand Prix', 'hand' from season",
+        "insert into core.races "
+        "(slug, season, round, session_kind, event_name, event_key, data_source) "
+        "select '1990-1', season, 1, 'race', 'A Grand Prix', '1990', 'hand' from season",
     )
     for value in ("NaN", "Infinity"):
         with pytest.raises(connection.IntegrityError, match="check constraint"):
@@ -267,7 +268,7 @@ def test_every_migration_can_be_undone(warehouse_settings: Settings) -> None:
         return int(left)
 
     assert asyncio.run(undo()) == 0
-    assert len(migrate(uri)) == 4
+    assert migrate(uri) == sorted(path.stem for path in migrations.FOLDER.glob("*.sql"))
 
 
 def test_a_server_of_the_users_own_is_not_migrated_unasked(warehouse_settings: Settings) -> None:
@@ -276,7 +277,7 @@ def test_a_server_of_the_users_own_is_not_migrated_unasked(warehouse_settings: S
         home=warehouse_settings.home,
         database_url=SecretStr(database(warehouse_settings, "scratch")),
     )
-    says = r"lacks 4 .*0001_reference.*drivegrade db migrate"
+    says = r"lacks \d+ .*0001_reference.*drivegrade db migrate"
     with pytest.raises(WarehouseError, match=says), connect(own):
         pass
     assert own.database_url is not None

@@ -305,8 +305,9 @@ def test_a_known_start_survives_a_session_without_one(connection: Connection) ->
     ask(connection, "insert into core.seasons values (2025)")
     ask(
         connection,
-        "insert into public.calendar_events values "
-        "(2025, 1, 'race', 'Australian GP', '2025-03-16T04:00Z', 'failed', 'no laps')",
+        "insert into public.calendar_events (season, round, session_kind, event_name, starts_at, "
+        "status, status_reason, event_key) values "
+        "(2025, 1, 'race', 'A Grand Prix', '2025-03-16T04:00Z', 'failed', 'no laps', 'f1-1254')",
     )
     load(connection, session_tables())
     event = read(connection, "calendar", None).row(0, named=True)

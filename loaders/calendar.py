@@ -1,0 +1,342 @@
+"""The calendar: which event a session is of, and where it stands in its season.
+
+Rounds are renumbered in mid-season, races move to other circuits, names to other races. So an
+event has a key of its own, and names by which it is recognized (`core.event_aliases`):
+
+    f1-{meeting key}              Formula 1's own key: decides, where it is known
+    {season}-{circuit}-{date}     of any of its sessions; sources may differ by one day
+    {season}-{name}               only of a session that knows neither of the above
+
+The key is the first of these that was known and never changes afterwards. A session that shares
+no kind of name with what is stored is of the event that stands at its round if name or date
+agree and nothing contradicts. Two meeting keys are two events, whatever else agrees.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import dataframely as dy
+import polars as pl
+
+from engine.errors import ContractError
+from engine.tables import ID_PATTERN, SESSION_KINDS, SessionKey
+from loaders import lake as lakes
+from loaders.connection import run_file, transaction
+from loaders.errors import WarehouseError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from loaders.connection import Connection
+
+SOURCE: Final = "calendar"
+"""Who is said to have named an event first, if it was the calendar."""
+
+
+class CalendarSessions(dy.Schema):
+    """One row per Grand Prix or sprint of a season, held, to come or cancelled."""
+
+    season = dy.Int16(min=1950, max=2100, description="championship year")
+    round = dy.Int16(
+        nullable=True, min=1, max=40, description="round within the season; null if cancelled"
+    )
+    session_kind = dy.Enum(SESSION_KINDS, description="Grand Prix (race) or sprint")
+    event_name = dy.String(min_length=1, max_length=200, description="name of the event")
+    circuit_id = dy.String(regex=ID_PATTERN, description="Jolpica's stable id of the circuit")
+    session_date = dy.Date(description="local date of the session")
+    starts_at = dy.Datetime(nullable=True, time_zone="UTC", description="scheduled start")
+    meeting_key = dy.Int32(nullable=True, min=1, description="Formula 1's key of the event")
+    is_cancelled = dy.Bool(description="will not be held; its round, if any, is not counted")
+
+    @dy.rule()
+    def has_a_round_unless_cancelled(cls) -> pl.Expr:  # noqa: N805 - the library's convention
+        """A session that is held has a round."""
+        return pl.col("is_cancelled") | pl.col("round").is_not_null()
+
+    @dy.rule()
+    def stands_alone(cls) -> pl.Expr:  # noqa: N805 - the library's convention
+        """At most one session of a kind is held in a round."""
+        return (~pl.col("is_cancelled")).sum().over("season", "round", "session_kind") <= 1
+
+
+class EventFacts(NamedTuple):
+    """What a session tells of its event; `session_date` in ISO form, None where not known."""
+
+    season: int
+    round: int | None
+    session_kind: str
+    event_name: str
+    circuit_id: str | None
+    session_date: str | None
+    meeting_key: int | None
+
+
+class Place(NamedTuple):
+    """Where a session stands.
+
+    Attributes:
+        event_key: the event it is of.
+        renamed: old → new session id of the event's stored sessions that were renumbered.
+    """
+
+    event_key: str
+    renamed: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class CalendarReport:
+    """What a synchronization did, by session id.
+
+    Attributes:
+        season: championship year.
+        added: sessions that are new, or held after all.
+        renamed: old → new, of all sessions that have another round.
+        cancelled: sessions that are not held any more, under the id they had; one that was
+            never expected under its event's key.
+        updated: sessions whose name, start or status changed.
+        unchanged: number of sessions of which nothing changed.
+        lake_renamed: old → new, of the sessions whose files followed.
+    """
+
+    season: int
+    added: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    cancelled: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    unchanged: int = 0
+    lake_renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def session_facts(row: Mapping[str, Any]) -> EventFacts:
+    """Read the facts from a row of the contract `Sessions` or `CalendarSessions`."""
+    started = row.get("started_at") or row.get("starts_at")
+    held_on = row["session_date"] or (started and started.date())
+    dated = {**row, "session_date": held_on and held_on.isoformat()}
+    return EventFacts(*(dated[name] for name in EventFacts._fields))
+
+
+def place_session(connection: Connection, facts: EventFacts, source: str) -> Place:
+    """Find or found the event of a session that is being loaded, and renumber it if need be.
+
+    Args:
+        connection: in the load's transaction.
+        facts: what the session tells; the round is known.
+        source: who says so.
+
+    Raises:
+        WarehouseError: another event stands at that round, or the event is of another season;
+            nothing may be loaded.
+    """
+    run_file(connection, "events/share_lock", f"calendar.{facts.season}")
+    for lock in (f"circuit.{facts.season}.{facts.circuit_id}", f"f1.{facts.meeting_key}"):
+        run_file(connection, "events/lock", lock)
+    key = _identify(connection, facts, source)
+    position = (facts.season, facts.round, facts.session_kind)
+    for other in run_file(connection, "events/occupant", key, *position).to_dicts():
+        session_id = SessionKey(facts.season, facts.round or 0, facts.session_kind).session_id
+        what = "stored" if other["is_race"] else "in the calendar"
+        raise WarehouseError(
+            f"{session_id}: {facts.event_name} ({key}) was to be loaded as round {facts.round}, "
+            f"where {other['event_name']} ({other['event_key']}) is {what}. Nothing was loaded. "
+            f"If rounds were renumbered: drivegrade calendar sync {facts.season}"
+        )
+    moved = run_file(connection, "events/move_event", key, facts.round)
+    return Place(key, MappingProxyType(dict(moved.rows())))
+
+
+def _identify(connection: Connection, facts: EventFacts, source: str) -> str:
+    """Name the event that the facts are of, and note all its names.
+
+    Raises:
+        WarehouseError: it is stored under another season.
+    """
+    found = run_file(connection, "events/find_event", *facts).row(0, named=True)
+    key = str(found["event_key"] or found["new_key"])
+    if found["season"] not in {None, facts.season}:
+        raise WarehouseError(
+            f"{facts.event_name}: {key} is an event of {found['season']}, not of {facts.season}. "
+            "Nothing was stored; the source gives a wrong season or meeting key"
+        )
+    if found["twin_key"] is not None:
+        run_file(connection, "events/absorb_event", key, found["twin_key"])
+    named = (facts.season, facts.circuit_id, facts.session_date, facts.meeting_key, source)
+    run_file(connection, "events/register_aliases", key, *named)
+    return key
+
+
+def sync_calendar(
+    connection: Connection, season: int, calendar: pl.DataFrame, lake: Path
+) -> CalendarReport:
+    """Make the stored calendar of a season equal to a source's, event by event.
+
+    Rows, races and slugs follow their event to its round in one transaction, whatever the
+    permutation; the lake's files follow after it. What was interrupted between the two, or in
+    the middle of the files, is finished by the next call.
+
+    Args:
+        connection: from `loaders.postgres.connect`, without an open transaction.
+        season: championship year.
+        calendar: all sessions of the season, under the contract `CalendarSessions`.
+        lake: folder of the lake; it may be absent.
+
+    Returns:
+        What changed. Sessions that were ingested keep their status, also if the calendar has
+        lost them.
+
+    Raises:
+        ContractError: the calendar is empty, breaks its contract, or has an event twice; nothing
+            was changed.
+        WarehouseError: a stored race that the calendar does not have stands where it has
+            another one, or the server refused; nothing was changed.
+        LakeError: a file could not be moved; the warehouse is up to date, and calling again
+            finishes the lake.
+    """
+    listed = _checked(season, calendar)
+    with transaction(connection, f"calendar of {season}"):
+        run_file(connection, "events/lock", f"calendar.{season}")
+        run_file(connection, "calendar/insert_season", season)
+        keys = [_identify(connection, session_facts(row), SOURCE) for row in listed.to_dicts()]
+        before = run_file(connection, "calendar/positions", season)
+        _stage(connection, _one_row_per_event(listed.with_columns(event_key=pl.Series(keys))))
+        run_file(connection, "calendar/defer_positions")
+        run_file(connection, "calendar/update_events", season)
+        run_file(connection, "calendar/renumber_races")
+        _refuse_double_positions(connection, season)
+        run_file(connection, "calendar/drop_staging")
+        after = run_file(connection, "calendar/positions", season)
+    moved = lakes.rename_sessions(lake, _homes(connection, season, lake))
+    return _report(season, before, after, moved)
+
+
+def mark_attempt(connection: Connection, session: SessionKey, error: str | None) -> None:
+    """Count an attempt to ingest a session.
+
+    Args:
+        connection: from `loaders.postgres.connect`, without an open transaction.
+        session: where the calendar has it.
+        error: why it failed: the status becomes `failed`, unless the session is ingested or
+            cancelled; None leaves the status to the load.
+
+    Raises:
+        WarehouseError: the calendar does not have the session.
+    """
+    with transaction(connection, f"noting an attempt at {session.session_id}"):
+        marked = run_file(connection, "calendar/mark_attempt", *session, error).item()
+        if marked != 1:
+            raise WarehouseError(
+                f"{session.session_id} is not in the calendar; bring it up to date with: "
+                f"drivegrade calendar sync {session.season}"
+            )
+
+
+def _checked(season: int, calendar: pl.DataFrame) -> pl.DataFrame:
+    """Return the calendar in the order in which events are looked up: those with a key first.
+
+    Raises:
+        ContractError: it is empty, of another season, or breaks its contract.
+    """
+    remedy = "Nothing was changed; try another source, or adapt its provider"
+    try:
+        checked = CalendarSessions.validate(calendar)
+    except (dy.exc.SchemaError, dy.exc.ValidationError) as error:
+        raise ContractError(f"calendar of {season}: {error}\n{remedy}") from None
+    strangers = checked.filter(pl.col("season") != season)
+    if checked.is_empty() or strangers.height:
+        fault = f"{strangers.height} sessions of other seasons" if strangers.height else "empty"
+        raise ContractError(f"calendar of {season}: {fault}\n{remedy}")
+    return checked.sort("is_cancelled", "meeting_key", "session_date", nulls_last=True)
+
+
+def _one_row_per_event(listed: pl.DataFrame) -> pl.DataFrame:
+    """Leave out cancelled rows of sessions that are held after all, under the same key.
+
+    Raises:
+        ContractError: two rows that are held are one session, or its event has two rounds.
+    """
+    held = listed.filter(~pl.col("is_cancelled"))
+    twice = held.filter(
+        pl.struct("event_key", "session_kind").is_duplicated()
+        | (pl.col("round").n_unique().over("event_key") > 1)
+    )
+    if twice.height:
+        shown = twice.sort("event_key", "round").head(2).to_dicts()
+        places = " and ".join(f"round {row['round']} ({row['event_name']})" for row in shown)
+        raise ContractError(
+            f"calendar: {places} are the same event, {shown[0]['event_key']}. Nothing was changed"
+        )
+    return listed.sort("is_cancelled").unique(["event_key", "session_kind"], keep="first")
+
+
+def _stage(connection: Connection, rows: pl.DataFrame) -> None:
+    """Copy the calendar into the temporary table `stage_calendar`."""
+    table = rows.with_columns(pl.col(pl.Enum).cast(pl.String)).to_arrow(
+        compat_level=pl.CompatLevel.oldest()
+    )
+    with connection.cursor() as cursor:
+        cursor.adbc_ingest("stage_calendar", table, mode="create", temporary=True)
+
+
+def _refuse_double_positions(connection: Connection, season: int) -> None:
+    """Refuse a calendar that gives the place of a stored session to another event.
+
+    Raises:
+        WarehouseError: it does.
+    """
+    for row in run_file(connection, "calendar/double_positions", season).to_dicts():
+        slug = SessionKey(season, row["round"], row["session_kind"]).session_id
+        raise WarehouseError(
+            f"calendar of {season}: {slug} is {row['listed_name']} ({row['listed_key']}), but "
+            f"{row['standing_name']} ({row['standing_key']}) is stored there, and the calendar has "
+            "no other place for it. Nothing was changed. If the stored one is a leftover, remove "
+            "it from core.races and public.calendar_events by its event_key, then try again"
+        )
+
+
+def _homes(connection: Connection, season: int, lake: Path) -> dict[SessionKey, SessionKey]:
+    """Say of the lake's sessions that the warehouse knows where each belongs."""
+    homes = {}
+    with transaction(connection, f"looking up the lake's sessions of {season}"):
+        for row in lakes.listed(lake, season).to_dicts():
+            facts = session_facts(row)
+            key = run_file(connection, "events/find_event", *facts).row(0, named=True)["event_key"]
+            there = key and run_file(
+                connection, "calendar/session_of_event", key, facts.session_kind
+            )
+            if there is not None and there.height:
+                old = SessionKey(season, row["round"], facts.session_kind)
+                homes[old] = old._replace(round=there["round"].item())
+    return homes
+
+
+def _report(
+    season: int, before: pl.DataFrame, after: pl.DataFrame, moved: Mapping[str, str]
+) -> CalendarReport:
+    """Compare the calendar before and after, session by session."""
+    old = {row[:2]: row[2:] for row in before.rows()}
+    added, cancelled, updated, unchanged = [], [], [], 0
+    renamed: dict[str, str] = {}
+    for key, kind, session_id, *rest in after.rows():
+        was_id, *was = old.get((key, kind), (None,))
+        if session_id is None and (was_id is not None or not was):
+            cancelled.append(was_id or key)
+        elif session_id is not None and was_id is None:
+            added.append(session_id)
+        elif session_id != was_id:
+            renamed[was_id] = session_id
+        elif rest != was:
+            updated.append(session_id or key)
+        else:
+            unchanged += 1
+    return CalendarReport(
+        season,
+        tuple(sorted(added)),
+        MappingProxyType(renamed),
+        tuple(sorted(cancelled)),
+        tuple(sorted(updated)),
+        unchanged,
+        MappingProxyType(dict(moved)),
+    )

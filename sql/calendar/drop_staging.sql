@@ -1,0 +1,2 @@
+-- Drops what sync_calendar staged.
+drop table pg_temp.stage_calendar
