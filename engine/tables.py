@@ -89,6 +89,12 @@ class SessionKey(NamedTuple):
     round: int
     session_kind: str = "race"
 
+    @classmethod
+    def parse(cls, session_id: str) -> SessionKey:
+        """Read a slug; it must be one (`SESSION_ID_PATTERN`)."""
+        season, number, *kind = session_id.split("-")
+        return cls(int(season), int(number), *kind)
+
     @property
     def session_id(self) -> str:
         """Slug: ``2025-1`` for the Grand Prix of round 1, ``2025-2-sprint`` for a sprint."""
@@ -385,6 +391,32 @@ class DriverMetrics(Grades):
     inputs_hash = dy.String(
         regex=r"^[0-9a-f]{64}$", description="SHA-256 of the driver's inputs and overtakes"
     )
+
+
+class CalendarSessions(dy.Schema):
+    """One row per Grand Prix or sprint of a season, held, to come or cancelled."""
+
+    season = dy.Int16(min=1950, max=2100, description="championship year")
+    round = dy.Int16(
+        nullable=True, min=1, max=40, description="round within the season; null if cancelled"
+    )
+    session_kind = dy.Enum(SESSION_KINDS, description="Grand Prix (race) or sprint")
+    event_name = dy.String(min_length=1, max_length=200, description="name of the event")
+    circuit_id = dy.String(regex=ID_PATTERN, description="Jolpica's stable id of the circuit")
+    session_date = dy.Date(description="local date of the session")
+    starts_at = dy.Datetime(nullable=True, time_zone="UTC", description="scheduled start")
+    meeting_key = dy.Int32(nullable=True, min=1, description="Formula 1's key of the event")
+    is_cancelled = dy.Bool(description="will not be held; its round, if any, is not counted")
+
+    @dy.rule()
+    def has_a_round_unless_cancelled(cls) -> pl.Expr:  # noqa: N805 - the library's convention
+        """A session that is held has a round."""
+        return pl.col("is_cancelled") | pl.col("round").is_not_null()
+
+    @dy.rule()
+    def stands_alone(cls) -> pl.Expr:  # noqa: N805 - the library's convention
+        """At most one session of a kind is held in a round."""
+        return (~pl.col("is_cancelled")).sum().over("season", "round", "session_kind") <= 1
 
 
 NORMALIZED: Final[Mapping[str, type[dy.Schema]]] = {

@@ -28,7 +28,9 @@ app = typer.Typer(
 )
 profile_app = typer.Typer(help="Calibration profiles.", no_args_is_help=True)
 database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
+calendar_app = typer.Typer(help="Seasons and their sessions.", no_args_is_help=True)
 app.add_typer(profile_app, name="profile")
+app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 
 Season = Annotated[
@@ -147,6 +149,55 @@ def score(
 
     chosen = [read_profile(name) for name in profile or ["baseline"]]
     _print_json(score_file(file, chosen))
+
+
+@app.command()
+def diff(
+    season: Season,
+    round_number: Round,
+    session: Kind = "race",
+    older: Annotated[int | None, typer.Option(min=1, help="the one before by default")] = None,
+    newer: Annotated[int | None, typer.Option(min=1, help="the last one by default")] = None,
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show what moved between two revisions of a session's results and grades."""
+    from engine.tables import SessionKey
+    from loaders import administration
+
+    key = SessionKey(season, round_number, _session_kind(session))
+    header, moved = administration.read_diff(_settings(), key, older, newer)
+    if not as_json:
+        columns = ("data_revision", "loaded_at", "data_source", "changed_rows")
+        _show(header.select(columns).to_dicts(), f"Revisions of {key.session_id}", as_json=False)
+    _show(moved.to_dicts(), "What moved", as_json=as_json)
+
+
+@calendar_app.command("sync")
+def sync_calendar(season: Season) -> None:
+    """Fetch a season's calendar; stored races follow their event to its round."""
+    from loaders import administration
+
+    report = administration.sync_season(_settings(), season)
+    renamed = [f"{old} → {new}" for old, new in report.renamed.items()]
+    for what, sessions in (
+        ("added", report.added),
+        ("renumbered", renamed),
+        ("cancelled", report.cancelled),
+        ("updated", report.updated),
+    ):
+        if sessions:
+            _say(f"{what}: {', '.join(sessions)}")
+    _say(f"unchanged: {report.unchanged} sessions")
+
+
+@calendar_app.command("show")
+def show_calendar(season: Season, *, as_json: Json = False) -> None:
+    """Show the stored calendar of a season, and what became of each session."""
+    from loaders import administration
+
+    rows = administration.read_calendar(_settings(), season).to_dicts()
+    _show(rows, f"Calendar {season}", as_json=as_json)
 
 
 @profile_app.command("list")

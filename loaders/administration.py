@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from loaders import postgres, profiles
+from loaders import postgres, profiles, revisions
+from loaders.calendar import sync_calendar
 from loaders.connection import open_connection, warehouse_address
 from loaders.migrations import migrate, pending
+from loaders.providers.jolpica_calendar import fetch_calendar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from engine.calibration import CalibrationProfile
+    from engine.tables import SessionKey
+    from loaders.calendar import CalendarReport
     from loaders.connection import Connection
     from loaders.settings import Settings
 
@@ -84,3 +88,39 @@ def database_status(settings: Settings) -> tuple[list[str], pl.DataFrame]:
             return missing, pl.DataFrame()
         with open_connection(address) as connection:
             return [], postgres.read(connection, "load_history", None)
+
+
+def sync_season(settings: Settings, season: int) -> CalendarReport:
+    """Make the stored calendar of a season equal to Jolpica's; races follow to their rounds.
+
+    Raises:
+        ProviderError: Jolpica has no calendar of the season, or does not answer.
+        WarehouseError: the calendar contradicts what is stored; nothing was changed.
+    """
+    calendar = fetch_calendar(season, settings)
+    with postgres.connect(settings) as connection:
+        return sync_calendar(connection, season, calendar, settings.lake)
+
+
+def read_calendar(settings: Settings, season: int) -> pl.DataFrame:
+    """Read the stored calendar of a season: one row per session, by round."""
+    with postgres.connect(settings) as connection:
+        return postgres.read(connection, "calendar", season)
+
+
+def read_diff(
+    settings: Settings, session: SessionKey, older: int | None, newer: int | None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Tell what moved between two revisions of a session, the last two if none are named.
+
+    Returns:
+        The two revisions, and one row per driver and value that differs.
+
+    Raises:
+        WarehouseError: there are no two such revisions.
+    """
+    with postgres.connect(settings) as connection:
+        return (
+            revisions.diff_header(connection, session, older, newer),
+            revisions.diff(connection, session, older, newer),
+        )

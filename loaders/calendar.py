@@ -22,7 +22,7 @@ import dataframely as dy
 import polars as pl
 
 from engine.errors import ContractError
-from engine.tables import ID_PATTERN, SESSION_KINDS, SessionKey
+from engine.tables import CalendarSessions, SessionKey
 from loaders import lake as lakes
 from loaders.connection import run_file, transaction
 from loaders.errors import WarehouseError
@@ -35,32 +35,6 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "calendar"
 """Who is said to have named an event first, if it was the calendar."""
-
-
-class CalendarSessions(dy.Schema):
-    """One row per Grand Prix or sprint of a season, held, to come or cancelled."""
-
-    season = dy.Int16(min=1950, max=2100, description="championship year")
-    round = dy.Int16(
-        nullable=True, min=1, max=40, description="round within the season; null if cancelled"
-    )
-    session_kind = dy.Enum(SESSION_KINDS, description="Grand Prix (race) or sprint")
-    event_name = dy.String(min_length=1, max_length=200, description="name of the event")
-    circuit_id = dy.String(regex=ID_PATTERN, description="Jolpica's stable id of the circuit")
-    session_date = dy.Date(description="local date of the session")
-    starts_at = dy.Datetime(nullable=True, time_zone="UTC", description="scheduled start")
-    meeting_key = dy.Int32(nullable=True, min=1, description="Formula 1's key of the event")
-    is_cancelled = dy.Bool(description="will not be held; its round, if any, is not counted")
-
-    @dy.rule()
-    def has_a_round_unless_cancelled(cls) -> pl.Expr:  # noqa: N805 - the library's convention
-        """A session that is held has a round."""
-        return pl.col("is_cancelled") | pl.col("round").is_not_null()
-
-    @dy.rule()
-    def stands_alone(cls) -> pl.Expr:  # noqa: N805 - the library's convention
-        """At most one session of a kind is held in a round."""
-        return (~pl.col("is_cancelled")).sum().over("season", "round", "session_kind") <= 1
 
 
 class EventFacts(NamedTuple):

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.tables import ENTRY, TABLES
+from engine.tables import ENTRY, SESSION, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def _row_text(frame: pl.DataFrame) -> pl.Series:
-    """Write every row as one line of JSON."""
-    return frame.select(pl.struct(pl.all()).struct.json_encode()).to_series()
+def _row_text(frame: pl.DataFrame, *left_out: str) -> pl.Series:
+    """Write every row as one line of JSON, some columns aside."""
+    return frame.select(pl.struct(pl.exclude(left_out)).struct.json_encode()).to_series()
 
 
 def data_hash(tables: Mapping[str, pl.DataFrame]) -> str:
@@ -42,6 +42,8 @@ def data_hash(tables: Mapping[str, pl.DataFrame]) -> str:
 def inputs_hashes(driver_inputs: pl.DataFrame, overtakes: pl.DataFrame) -> pl.DataFrame:
     """Fingerprint what each driver's grade was computed from.
 
+    The session's id is not part of it: a round may be renumbered, and the grade stays.
+
     Args:
         driver_inputs: `engine.tables.DriverInputs`.
         overtakes: `engine.tables.Overtakes` of the same sessions.
@@ -52,12 +54,12 @@ def inputs_hashes(driver_inputs: pl.DataFrame, overtakes: pl.DataFrame) -> pl.Da
     key = TABLES["overtakes"].primary_key()
     events = (
         overtakes.sort(key)
-        .select(*ENTRY, event=_row_text(overtakes.sort(key)))
+        .select(*ENTRY, event=_row_text(overtakes.sort(key), *SESSION))
         .group_by(ENTRY)
         .agg(pl.col("event").str.join("\n"))
     )
     texts = (
-        driver_inputs.select(*ENTRY, inputs=_row_text(driver_inputs))
+        driver_inputs.select(*ENTRY, inputs=_row_text(driver_inputs, *SESSION))
         .join(events, on=ENTRY, how="left")
         .with_columns(text=pl.concat_str("inputs", "event", separator="\n", ignore_nulls=True))
     )

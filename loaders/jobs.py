@@ -7,7 +7,8 @@ lake can be written again from the same data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -19,7 +20,7 @@ from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
 from engine.tables import DERIVED, ENTRY, SessionKey, check
 from loaders import lake, postgres, profiles
 from loaders.administration import profile_store
-from loaders.fallback import Refusal, fetch_session
+from loaders.fallback import Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash, inputs_hashes
 from loaders.providers import simulated
 from loaders.settings import RESOURCES
@@ -27,9 +28,13 @@ from loaders.settings import RESOURCES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from loaders.connection import Connection
     from loaders.postgres import LoadReport
     from loaders.providers import SessionTables
     from loaders.settings import Settings
+
+REFETCH_AFTER: Final = (timedelta(hours=1), timedelta(hours=24), timedelta(hours=168))
+"""An incomplete session is fetched again after an hour, a day and a week; then it stays so."""
 
 COMPARED_TABLES: Final = ("entries", "laps", "pit_stops", "grades")
 """What `compare` puts side by side, coarse to fine, and what comes of it."""
@@ -127,12 +132,16 @@ def ingest(
     """
     names = settings.provider_names if provider_name is None else (provider_name,)
     fetched = fetch_session(session, settings, names)
-    report = store(session, fetched.tables, settings, force=force)
-    return replace(report, gaps=fetched.gaps, refused=fetched.refused)
+    return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
 
 
 def store(
-    session: SessionKey, tables: SessionTables, settings: Settings, *, force: bool = False
+    session: SessionKey,
+    tables: SessionTables,
+    settings: Settings,
+    *,
+    refused: tuple[Refusal, ...] = (),
+    force: bool = False,
 ) -> IngestReport:
     """Grade a session's tables and store them: what `ingest` does after fetching.
 
@@ -140,9 +149,11 @@ def store(
         session: which session; every row must belong to it.
         tables: its normalized tables.
         settings: where everything lies.
+        refused: providers asked before, and why theirs was not taken; stored with the load.
         force: go through the load even if the stored data is the same.
     """
     source = tables["sessions"]["data_source"].item()
+    lacking = gaps(tables)
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
         derived = grade_session(tables, profile, f"{source} {session.session_id}")
@@ -154,8 +165,13 @@ def store(
             data_hash=data_hash(everything),
             profile=profile,
             model_version=MODEL_VERSION,
+            refused=refused,
+            incomplete=lacking,
+            refetch_at=_refetch_at(connection, session) if lacking else None,
             force=force,
         )
+    for old, new in load.renamed.items():
+        lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
     lake.write_session(settings.lake, session, everything)
     return IngestReport(
         session=session,
@@ -163,7 +179,18 @@ def store(
         profile=profile,
         graded=derived["driver_metrics"].height,
         load=load,
+        gaps=lacking,
+        refused=refused,
     )
+
+
+def _refetch_at(connection: Connection, session: SessionKey) -> datetime | None:
+    """When to fetch an incomplete session again; None once it was incomplete often enough."""
+    loads = postgres.read(connection, "load_history", session.session_id)
+    before = loads.filter(pl.col("completeness") == "incomplete").height
+    if before >= len(REFETCH_AFTER):
+        return None
+    return datetime.now(UTC) + REFETCH_AFTER[before]
 
 
 def compare_providers(

@@ -14,6 +14,7 @@ def test_race_and_sprint_have_different_ids() -> None:
     """Seasons, rounds and kinds never share rows."""
     keys = [SessionKey(2024, 1), SessionKey(2025, 1), SessionKey(2025, 1, "sprint")]
     assert [key.session_id for key in keys] == ["2024-1", "2025-1", "2025-1-sprint"]
+    assert [SessionKey.parse(key.session_id) for key in keys] == keys
 
 
 def test_an_error_counts_rows_by_rule_and_shows_the_first() -> None:

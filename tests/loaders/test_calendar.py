@@ -15,9 +15,9 @@ import polars as pl
 import pytest
 
 from engine.errors import ContractError
-from engine.tables import SessionKey
+from engine.tables import CalendarSessions, SessionKey
 from loaders import lake
-from loaders.calendar import CalendarSessions, mark_attempt, sync_calendar
+from loaders.calendar import mark_attempt, sync_calendar
 from loaders.errors import WarehouseError
 from loaders.lake import LakeError
 from loaders.postgres import connect, read

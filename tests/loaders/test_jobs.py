@@ -12,6 +12,7 @@ from engine.tables import ENTRY, SessionKey
 from loaders import administration, jobs, lake, postgres
 from loaders.providers import simulated
 from loaders.weekends import SCORE_COLUMNS
+from tests.warehouse import ask
 
 if TYPE_CHECKING:
     from loaders.settings import Settings
@@ -152,3 +153,50 @@ def test_another_active_profile_regrades_and_keeps_the_old_grades(
     with postgres.connect(settings) as connection:
         kept = postgres.read(connection, "grades", 2099, 1, "race", "stricter")
     assert kept.drop_nulls("total_grade").height == report.graded
+
+
+def test_an_incomplete_session_is_loaded_marked_and_due_again(
+    settings: Settings, tables: dict[str, pl.DataFrame]
+) -> None:
+    """Half of the winner's laps are missing; when they come it is complete and not due."""
+    winner = tables["entries"].filter(pl.col("position") == 1)["driver_id"].item()
+    half = (pl.col("driver_id") != winner) | (pl.col("lap_number") <= 25)
+    report = jobs.store(RACE, {**tables, "laps": tables["laps"].filter(half)}, settings)
+    assert len(report.gaps) == 1
+    assert report.gaps[0].startswith(f"{winner}: 25 of ")
+    assert state(settings) == ("incomplete", True)
+    assert jobs.store(RACE, tables, settings).gaps == ()
+    assert state(settings) == ("complete", False)
+
+
+def state(settings: Settings) -> tuple[str, bool]:
+    """Completeness of the race's last load, and whether it is due again within the hour."""
+    with postgres.connect(settings) as connection:
+        last = postgres.read(connection, "load_history", RACE.session_id).row(0, named=True)
+        return last["completeness"], ask(connection, DUE).item()
+
+
+DUE = """
+select coalesce(refetch_at between now() and now() + interval '61 minutes', false)
+from public.calendar_events where (season, round, session_kind) = (2099, 1, 'race')
+"""
+
+
+def test_a_renumbered_race_moves_with_its_grades(settings: Settings) -> None:
+    """Round 3 becomes round 7: one race in PostgreSQL and in the lake, under its new id."""
+    old, new = SessionKey(2099, 3), SessionKey(2099, 7)
+    fetched = dict(simulated.fetch(old, settings))
+    jobs.store(old, fetched, settings)
+    before = grades(settings, old)
+    moved = {
+        name: frame.with_columns(session_id=pl.lit(new.session_id))
+        for name, frame in fetched.items()
+    }
+    moved["sessions"] = moved["sessions"].with_columns(round=pl.lit(new.round, dtype=pl.Int16))
+    report = jobs.store(new, moved, settings)
+    assert dict(report.load.renamed) == {"2099-3": "2099-7"}
+    assert grades(settings, old).is_empty()
+    assert_frame_equal(grades(settings, new).drop("round"), before.drop("round"))
+    kept = lake.sessions(settings.lake)
+    assert new in kept
+    assert old not in kept
