@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from filelock import FileLock
 from polars.testing import assert_frame_equal
 
+from engine.tables import NORMALIZED
 from loaders.embedded import embedded_postgres
 from loaders.providers import fastf1
 from loaders.settings import Settings
@@ -48,19 +50,26 @@ def realdata() -> Path:
 
 @pytest.fixture(scope="session")
 def real_race(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> RealRace:
-    """Fetch a real race from FastF1's recorded cache, each once.
+    """Fetch a real race from FastF1's recorded cache, each once, whichever process asks first.
 
     FastF1's debug switch is on all the while: it must not reach the child process.
     """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    shared = tmp_path_factory.getbasetemp().parent / f"real-races-{run}"
     settings = copy_cache(realdata, tmp_path_factory.mktemp("fastf1"), *FOLDERS)
-    fetched: dict[SessionKey, SessionTables] = {}
 
     def get(session: SessionKey) -> SessionTables:
-        if session not in fetched:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("FASTF1_DEBUG", "1")
-                fetched[session] = fastf1.fetch(session, settings)
-        return fetched[session]
+        folder = shared / session.session_id
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):
+            if not (folder / "whole").exists():
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("FASTF1_DEBUG", "1")
+                    for name, frame in fastf1.fetch(session, settings).items():
+                        frame.write_ipc(folder / f"{name}.arrow")
+                (folder / "whole").touch()
+        files = {name: folder / f"{name}.arrow" for name in NORMALIZED}
+        return {name: pl.read_ipc(path.read_bytes()) for name, path in files.items()}
 
     return get
 
