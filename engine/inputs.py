@@ -19,13 +19,10 @@ from engine.laps import lap_deltas
 from engine.overtakes import overtakes
 from engine.penalties import penalty_events, time_losses
 from engine.strategy import pit_laps, strategy_events
-from engine.tables import ENTRY, polars_schema
+from engine.tables import ENTRY, NO_START, polars_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-STARTED_NOT: Final = ("did_not_start", "did_not_qualify")
-"""Statuses of drivers who have no drive to grade."""
 
 TRACK_DIFFICULTY_SCHEMA: Final = pl.Schema(
     {"circuit_id": pl.String(), "track_difficulty": pl.Float64()}
@@ -53,7 +50,7 @@ def derive(
     penalties = penalty_events(tables["race_control"], entries)
     lists = ("lap_deltas_s", "actual_pit_laps", "optimal_pit_laps", "penalty_time_losses_s")
     driver_inputs = (
-        entries.filter(~pl.col("status").is_in(STARTED_NOT))
+        entries.filter(~pl.col("status").is_in(NO_START))
         .select(*ENTRY)
         .join(pace, on=ENTRY, how="left")
         .join(form(deltas, laps, entries), on=ENTRY, how="left")

@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import dataframely as dy
 import polars as pl
 
-from engine.errors import ContractError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,6 +36,9 @@ ENTRY_STATUSES: Final = (
     "did_not_qualify",
     "unknown",
 )
+NO_START: Final = ("did_not_start", "did_not_qualify")
+"""Statuses of drivers who took no part, and have no drive to grade."""
+
 COMPOUNDS: Final = (
     "HYPERSOFT",
     "ULTRASOFT",
@@ -77,9 +78,6 @@ UNITS: Final[Mapping[str, str]] = {
     "_score": "0 to 1",
 }
 """What a column's suffix means."""
-
-SHOWN_ROWS: Final = 3
-"""Rows shown for each broken rule in an error message."""
 
 
 class SessionKey(NamedTuple):
@@ -455,59 +453,3 @@ def empty(table: str) -> pl.DataFrame:
 def unit(column: str) -> str | None:
     """Read a column's unit from its suffix; null for counts, names and flags."""
     return next((text for suffix, text in UNITS.items() if column.endswith(suffix)), None)
-
-
-def check(table: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return the frame in the contract's column order, or refuse it whole.
-
-    Args:
-        table: a key of `TABLES`.
-        frame: exactly the contract's columns and dtypes, any column order.
-        source: where the rows come from, for the message ("fastf1 2025-1").
-
-    Raises:
-        ContractError: a column is missing, unknown or of another dtype, or rows break a rule;
-            the message counts them by rule and shows the first rows of each.
-    """
-    expected = polars_schema(table)
-    faults = [f"column {c} is missing" for c in expected if c not in frame.columns]
-    faults += [f"column {c} is unknown" for c in frame.columns if c not in expected]
-    faults += [
-        f"column {c} is {frame.schema[c]}, expected {dtype}"
-        for c, dtype in expected.items()
-        if c in frame.columns and frame.schema[c] != dtype
-    ]
-    if faults:
-        raise ContractError(
-            f"{table}: columns from {source} differ from the contract\n  "
-            + "\n  ".join(faults)
-            + "\nNothing was used. If the source has changed, adapt its provider."
-        )
-    schema = TABLES[table]
-    good, failure = schema.filter(frame.select(expected.names()))
-    if len(failure):
-        raise ContractError(_describe(table, source, schema, failure))
-    return good
-
-
-def _describe(table: str, source: str, schema: type[dy.Schema], failure: dy.FailureInfo) -> str:
-    """Say which rules were broken, by how many rows, and show the first rows of each."""
-    rules = failure.counts()
-    details = failure.details()
-    rows, broken = _count(len(failure), "row"), _count(len(rules), "rule")
-    lines = [f"{table}: {rows} from {source} break {broken}"]
-    for rule, count in rules.items():
-        column = rule.partition("|")[0]
-        shown = list(dict.fromkeys([*schema.primary_key(), column]))
-        first = details.filter(pl.col(rule) == "invalid").head(SHOWN_ROWS)
-        lines.append(f"  {rule}: {_count(count, 'row')}")
-        lines += [
-            "    " + " ".join(f"{name}={row[name]}" for name in shown if name in row)
-            for row in first.to_dicts()
-        ]
-    lines.append("Nothing was used. If the values are real, widen engine/tables.py.")
-    return "\n".join(lines)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

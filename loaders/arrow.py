@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import polars as pl
 import pyarrow as pa
 
+from engine.contract import SHOWN_ROWS, check
 from engine.errors import ContractError
-from engine.tables import SHOWN_ROWS, TABLES, SessionKey, check, polars_schema
+from engine.tables import TABLES, SessionKey, polars_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

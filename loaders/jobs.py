@@ -15,9 +15,10 @@ import polars as pl
 
 from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
 from engine.compare import compare
+from engine.contract import check
 from engine.grade import grade
 from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
-from engine.tables import DERIVED, ENTRY, SessionKey, check
+from engine.tables import DERIVED, ENTRY, SessionKey
 from loaders import lake, postgres, profiles
 from loaders.administration import profile_store
 from loaders.fallback import Refusal, fetch_session, gaps

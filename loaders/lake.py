@@ -22,15 +22,9 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from filelock import FileLock, Timeout
 
+from engine.contract import check
 from engine.errors import ContractError, DriveGradeError
-from engine.tables import (
-    SESSION_ID_PATTERN,
-    TABLES,
-    SessionKey,
-    check,
-    empty,
-    polars_schema,
-)
+from engine.tables import SESSION_ID_PATTERN, TABLES, SessionKey, empty, polars_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

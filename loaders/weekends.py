@@ -12,9 +12,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.calibration import CalibrationProfile, profile_frame
+from engine.contract import check
 from engine.errors import ContractError
 from engine.grade import grade
-from engine.tables import ENTRY, SessionKey, check, polars_schema
+from engine.tables import ENTRY, SessionKey, polars_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.tables import TABLES, check, polars_schema
+from engine.contract import check
+from engine.tables import TABLES, polars_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

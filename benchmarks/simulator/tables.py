@@ -13,7 +13,8 @@ import polars as pl
 from benchmarks.simulator.cars import Dice, wetness
 from benchmarks.simulator.control import LIGHTS_OUT_MS
 from benchmarks.simulator.result import STATUS_TEXTS, classify
-from engine.tables import NORMALIZED, check, polars_schema
+from engine.contract import check
+from engine.tables import NORMALIZED, polars_schema
 
 if TYPE_CHECKING:
     from benchmarks.simulator.race import Race

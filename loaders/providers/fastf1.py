@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from engine import tables
-from engine.errors import ContractError
+from engine.contract import conform
+from loaders.classification import entry_status, is_pit_lane_start
 from loaders.providers import ProviderError
 from loaders.quarantine import remember
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "fastf1"
 UNKNOWN_COMPOUNDS: Final = ("UNKNOWN", "TEST_UNKNOWN")
-NO_START: Final = ("did_not_start", "did_not_qualify")
 _CHILD: Final = "loaders.providers.fastf1_child"
 SHOWN_MESSAGES: Final = 5
 """How many of FastF1's first, and of its last, different messages an error repeats."""
@@ -149,7 +149,10 @@ def parse_entries(session: SessionKey, results: pl.DataFrame, laps: pl.DataFrame
         )
     is_classified = pl.col("ClassifiedPosition").str.contains(r"^\d+$")
     return (
-        cars.with_columns(status=_status(), is_classified=is_classified)
+        cars.with_columns(
+            status=entry_status(pl.col("ClassifiedPosition"), pl.col("Status"), pl.col("Laps")),
+            is_classified=is_classified,
+        )
         .select(
             pl.col("status", "is_classified"),
             driver_id="DriverId",
@@ -159,7 +162,7 @@ def parse_entries(session: SessionKey, results: pl.DataFrame, laps: pl.DataFrame
             team_id="TeamId",
             team_name="TeamName",
             grid_position=_at_least(1, "GridPosition"),
-            is_pit_lane_start=_is_pit_lane_start(),
+            is_pit_lane_start=is_pit_lane_start(pl.col("GridPosition")),
             position=_at_least(1, "Position"),
             status_text="Status",
             points="Points",
@@ -273,7 +276,7 @@ def parse_weather(session: SessionKey, weather: pl.DataFrame) -> pl.DataFrame:
 def _driven(laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
     """Give each lap its driver, without the laps FastF1 generated for cars that did not start."""
     drivers = entries.select("driver_id", "status", number="driver_number")
-    took_part = ~pl.col("status").is_in(NO_START)
+    took_part = ~pl.col("status").is_in(tables.NO_START)
     return (
         laps.with_columns(number=pl.col("DriverNumber").cast(pl.Int16), lap_number="LapNumber")
         .join(drivers, on="number", how="inner")
@@ -282,17 +285,9 @@ def _driven(laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
 
 
 def _contract(frame: pl.DataFrame, table: str, session: SessionKey) -> pl.DataFrame:
-    """Cast to the table's dtypes, check it, sort it by its key; refuse what does not fit."""
-    source = f"{SOURCE} {session.session_id}"
+    """Say whose rows these are, and make them fit the table."""
     own = frame.with_columns(session_id=pl.lit(session.session_id))
-    try:
-        cast = own.cast(tables.polars_schema(table))
-    except pl.exceptions.InvalidOperationError as error:
-        raise ContractError(
-            f"{table}: values from {source} do not fit the contract\n  {error}\n"
-            "Nothing was used. If the values are real, widen engine/tables.py."
-        ) from error
-    return tables.check(table, cast, source).sort(tables.TABLES[table].primary_key())
+    return conform(own, table, f"{SOURCE} {session.session_id}")
 
 
 def _at_least(least: int, column: str) -> pl.Expr:
@@ -303,39 +298,6 @@ def _at_least(least: int, column: str) -> pl.Expr:
 def _each_once(column: str) -> pl.Expr:
     """The text's characters, each once, in the order seen."""
     return pl.col(column).str.split("").list.unique(maintain_order=True).list.join("")
-
-
-def _status() -> pl.Expr:
-    """How the session ended, from Jolpica's letter first and its text second.
-
-    The text of a disqualified or withdrawn car often names only the reason ("Driveshaft"). Who
-    withdrew on the road retired; who was running at the end but not classified was lapped.
-    """
-    letter, text = pl.col("ClassifiedPosition"), pl.col("Status")
-    withdrew = ((letter == "W") | (text == "Withdrew")) & (pl.col("Laps").fill_null(0) == 0)
-    is_lapped = text.str.contains(r"^\+\d+ Laps?$") | text.is_in(["Lapped", "Not classified"])
-    unqualified = text.is_in(["Did not qualify", "Did not prequalify", "107% Rule"])
-    return (
-        pl.when(letter.is_in(["D", "E"]) | text.is_in(["Disqualified", "Excluded"]))
-        .then(pl.lit("disqualified"))
-        .when((letter == "F") | unqualified)
-        .then(pl.lit("did_not_qualify"))
-        .when((text == "Did not start") | withdrew)
-        .then(pl.lit("did_not_start"))
-        .when(text == "Finished")
-        .then(pl.lit("finished"))
-        .when(is_lapped)
-        .then(pl.lit("lapped"))
-        .when(text.is_not_null() | (letter == "R"))
-        .then(pl.lit("retired"))
-        .otherwise(pl.lit("unknown"))
-    )
-
-
-def _is_pit_lane_start() -> pl.Expr:
-    """Jolpica writes a start from the pit lane as grid 0; null if the grid is not known."""
-    no_start, grid = pl.col("status").is_in(NO_START), pl.col("GridPosition")
-    return pl.when(no_start).then(pl.lit(value=False)).when(grid >= 0).then(grid == 0)
 
 
 def _race_time_ms() -> pl.Expr:

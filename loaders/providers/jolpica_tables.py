@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from engine import tables
-from engine.errors import ContractError
+from engine.contract import SHOWN_ROWS, conform
 from engine.tables import ENTRY
+from loaders.classification import entry_status, is_pit_lane_start
 from loaders.providers import ProviderError
 
 if TYPE_CHECKING:
     from engine.tables import SessionKey
 
 SOURCE: Final = "jolpica"
-NO_START: Final = ("did_not_start", "did_not_qualify")
 
 FIRST_SEASON_WITH_LAPS: Final = 1996
 """From this season on a Grand Prix without lap times is not complete yet."""
@@ -108,13 +108,14 @@ def parse_entries(raw: pl.DataFrame, source: str) -> pl.DataFrame:
     """Give the official classification: one row per entered driver, times in ms."""
     return (
         raw.with_columns(
-            status=_status(), is_classified=pl.col("position_text").str.contains(r"^\d+$")
+            status=entry_status(pl.col("position_text"), pl.col("status_text"), pl.col("laps")),
+            is_classified=pl.col("position_text").str.contains(r"^\d+$"),
         )
         .select(
             pl.col("session_id", "driver_id", "driver_code", "driver_number", "driver_name"),
             pl.col("team_id", "team_name", "is_classified", "status", "status_text", "points"),
             grid_position=_at_least(1, "grid"),
-            is_pit_lane_start=_is_pit_lane_start(),
+            is_pit_lane_start=is_pit_lane_start(pl.col("grid")),
             position=_at_least(1, "position"),
             completed_laps="laps",
             race_time_ms=_race_time_ms(),
@@ -189,7 +190,7 @@ def check_complete(
     elif laps.is_empty() and session.season >= FIRST_SEASON_WITH_LAPS:
         fault = "the lap times are not there yet"
     elif differ.height and session.season >= COMPLETE_SINCE:
-        shown = ", ".join(differ["driver_id"].sort().head(tables.SHOWN_ROWS))
+        shown = ", ".join(differ["driver_id"].sort().head(SHOWN_ROWS))
         fault = f"the timed laps of {differ.height} drivers differ from the credited: {shown}"
     if fault:
         raise ProviderError(
@@ -213,17 +214,10 @@ def milliseconds(column: str) -> pl.Expr:
 
 
 def _contract(frame: pl.DataFrame, table: str, source: str) -> pl.DataFrame:
-    """Add what Jolpica does not know as null, cast, check, and sort by key."""
-    schema = tables.polars_schema(table)
-    unknown = [pl.lit(None).alias(name) for name in schema if name not in frame.columns]
-    try:
-        cast = frame.with_columns(unknown).cast(schema)
-    except pl.exceptions.InvalidOperationError as error:
-        raise ContractError(
-            f"{table}: values from {source} do not fit the contract\n  {error}\n"
-            "Nothing was used. If the values are real, widen engine/tables.py."
-        ) from error
-    return tables.check(table, cast, source).sort(tables.TABLES[table].primary_key())
+    """Add what Jolpica does not know as null, and make the rows fit the table."""
+    columns = tables.polars_schema(table)
+    unknown = [pl.lit(None).alias(name) for name in columns if name not in frame.columns]
+    return conform(frame.with_columns(unknown).select(columns.names()), table, source)
 
 
 def _at_least(least: int, column: str) -> pl.Expr:
@@ -237,40 +231,6 @@ def _elapsed_ms() -> pl.Expr:
     return pl.when(is_whole & pl.col("lap_time_ms").is_not_null()).then(
         pl.col("lap_time_ms").cum_sum()
     )
-
-
-def _status() -> pl.Expr:
-    """How the session ended, from the letter of the place first and the status text second.
-
-    The text of a disqualified or withdrawn car often names only the reason ("Driveshaft"). Who
-    withdrew on the road retired; who was running at the end but not classified was lapped. Since
-    2025 the text is one of few, of which "Retired" stands for accidents and failures alike.
-    """
-    letter, text = pl.col("position_text"), pl.col("status_text")
-    withdrew = ((letter == "W") | (text == "Withdrew")) & (pl.col("laps").fill_null(0) == 0)
-    is_lapped = text.str.contains(r"^\+\d+ Laps?$") | text.is_in(["Lapped", "Not classified"])
-    unqualified = text.is_in(["Did not qualify", "Did not prequalify", "107% Rule"])
-    return (
-        pl.when(letter.is_in(["D", "E"]) | text.is_in(["Disqualified", "Excluded"]))
-        .then(pl.lit("disqualified"))
-        .when((letter == "F") | unqualified)
-        .then(pl.lit("did_not_qualify"))
-        .when((text == "Did not start") | withdrew)
-        .then(pl.lit("did_not_start"))
-        .when(text == "Finished")
-        .then(pl.lit("finished"))
-        .when(is_lapped)
-        .then(pl.lit("lapped"))
-        .when(text.is_not_null() | (letter == "R"))
-        .then(pl.lit("retired"))
-        .otherwise(pl.lit("unknown"))
-    )
-
-
-def _is_pit_lane_start() -> pl.Expr:
-    """A start from the pit lane is grid 0; null if the grid is not known."""
-    no_start, grid = pl.col("status").is_in(NO_START), pl.col("grid")
-    return pl.when(no_start).then(pl.lit(value=False)).when(grid >= 0).then(grid == 0)
 
 
 def _race_time_ms() -> pl.Expr:

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import polars as pl
 from pydantic import BeforeValidator, Field
 
-from engine import tables
-from engine.errors import ContractError
+from engine.contract import conform
 from loaders.strict_json import Record, read_records
 
 if TYPE_CHECKING:
@@ -272,17 +271,9 @@ def to_ms(seconds: str | pl.Expr) -> pl.Expr:
 
 
 def contract(frame: pl.DataFrame, table: str, session: SessionKey) -> pl.DataFrame:
-    """Cast to the table's dtypes, check it, sort it by its key; refuse what does not fit."""
-    source = f"{SOURCE} {session.session_id}"
+    """Say whose rows these are, and make them fit the table."""
     own = frame.with_columns(session_id=pl.lit(session.session_id))
-    try:
-        cast = own.cast(tables.polars_schema(table))
-    except pl.exceptions.InvalidOperationError as error:
-        raise ContractError(
-            f"{table}: values from {source} do not fit the contract\n  {error}\n"
-            "Nothing was used. If the values are real, widen engine/tables.py."
-        ) from error
-    return tables.check(table, cast, source).sort(tables.TABLES[table].primary_key())
+    return conform(own, table, f"{SOURCE} {session.session_id}")
 
 
 def timed(column: str) -> pl.Expr:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.tables import NORMALIZED, SessionKey, check
+from engine.contract import check
+from engine.tables import NORMALIZED, SessionKey
 from loaders.providers import ProviderError
 from loaders.settings import RESOURCES
 

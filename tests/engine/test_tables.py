@@ -5,8 +5,9 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+from engine.contract import check
 from engine.errors import ContractError
-from engine.tables import ENTRY, SESSION, TABLES, SessionKey, check, empty, polars_schema, unit
+from engine.tables import ENTRY, SESSION, TABLES, SessionKey, empty, polars_schema, unit
 from tests.frames import frame, laps
 
 
