@@ -75,6 +75,7 @@ def lap(**row: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("letter", "text", "laps", "status"),
     [
+        ("F", "Engine", 0.0, "did_not_qualify"),  # the letter says more than the reason
         ("1", "Finished", 57.0, "finished"),
         ("12", "+1 Lap", 56.0, "lapped"),
         ("15", "+12 Laps", 45.0, "lapped"),
