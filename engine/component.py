@@ -38,6 +38,8 @@ class Component:
         evidence: (driver_inputs, overtakes) → one row per driver and session of `outputs`.
         outputs: evidence columns and their dtypes, besides the key.
         raw: expression over evidence and profile columns.
+        has_evidence: expression over driver inputs: whether the number rests on data, or is what
+            the formula gives without any.
     """
 
     raw_name: str
@@ -45,6 +47,12 @@ class Component:
     evidence: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame]
     outputs: Mapping[str, pl.DataType]
     raw: Callable[[], pl.Expr]
+    has_evidence: Callable[[], pl.Expr]
+
+    @property
+    def flag_name(self) -> str:
+        """Column that says whether the component rests on evidence."""
+        return f"has_{self.score_name.removesuffix('_score')}_evidence"
 
     def schema(self) -> pl.Schema:
         """Give the evidence's columns with the key in front."""

@@ -104,10 +104,17 @@ def raw() -> pl.Expr:
     return clamp(base * pace * stint).fill_null(NEUTRAL)
 
 
+def has_evidence() -> pl.Expr:
+    """Whether the driver has a clean lap."""
+    return pl.col("lap_deltas_s").list.len() > 0
+
+
 OUTPUTS: Final[dict[str, pl.DataType]] = {
     "expected_delta_s": pl.Float64(),
     "mean_deviation_s": pl.Float64(),
     "average_stint_laps": pl.Float64(),
 }
 
-CONSISTENCY: Final = Component("consistency_raw", "consistency_score", evidence, OUTPUTS, raw)
+CONSISTENCY: Final = Component(
+    "consistency_raw", "consistency_score", evidence, OUTPUTS, raw, has_evidence
+)

@@ -5,6 +5,10 @@
 
 Team strategy is scored and stored and is not part of the total: it is the pit wall's work.
 Source: `MODEL_VERSION` v1, the compatibility model.
+
+Scoring gives a number for everything, also for what nothing is known of. What is published is
+told apart (`published`): a component that does not rest on evidence is null, and so is a total
+without consistency or racecraft. A penalty that nobody could know of takes nothing off.
 """
 
 from __future__ import annotations
@@ -25,6 +29,16 @@ COMPONENTS: Final[tuple[Component, ...]] = (CONSISTENCY, TEAM_STRATEGY, RACECRAF
 
 TOTAL_WEIGHTS: Final = {"consistency_score": 0.55, "racecraft_score": 0.45, "penalty_score": -0.10}
 """What each score adds to the total."""
+
+
+MASKED: Final = {
+    "consistency_score": ("expected_delta_s",),
+    "racecraft_score": ("on_track_events", "pit_cycle_events"),
+}
+"""Other columns that mean nothing where the component has no evidence."""
+
+NEEDED: Final = ("has_consistency_evidence", "has_racecraft_evidence")
+"""What a total must rest on."""
 
 
 def total_grade() -> pl.Expr:
@@ -57,4 +71,30 @@ def grade(
         )
         .with_columns(total_grade=total_grade(), model_version=pl.lit(MODEL_VERSION))
         .select(polars_schema("grades").names())
+    )
+
+
+def published(grades: pl.LazyFrame, driver_inputs: pl.LazyFrame) -> pl.LazyFrame:
+    """Tell what rests on evidence, and leave out what does not.
+
+    Args:
+        grades: what `grade` gave.
+        driver_inputs: what it was given.
+
+    Returns:
+        One row per row of `grades`: its columns, null where nothing supports them, and
+        `has_…_evidence` of each component.
+    """
+    flags = driver_inputs.select(*ENTRY, **{c.flag_name: c.has_evidence() for c in COMPONENTS})
+    masked = {
+        name: pl.when(component.flag_name).then(name)
+        for component in COMPONENTS
+        for name in (
+            component.raw_name,
+            component.score_name,
+            *MASKED.get(component.score_name, ()),
+        )
+    }
+    return grades.join(flags, on=ENTRY).with_columns(
+        **masked, total_grade=pl.when(pl.all_horizontal(NEEDED)).then("total_grade")
     )

@@ -91,10 +91,17 @@ def raw() -> pl.Expr:
     return clamp(pl.col("racecraft_sum"))
 
 
+def has_evidence() -> pl.Expr:
+    """Whether the driver's crossings of the line are known, so that passes would show."""
+    return pl.col("has_lap_clocks")
+
+
 OUTPUTS: Final[dict[str, pl.DataType]] = {
     "racecraft_sum": pl.Float64(),
     "on_track_events": pl.Int32(),
     "pit_cycle_events": pl.Int32(),
 }
 
-RACECRAFT: Final = Component("racecraft_raw", "racecraft_score", evidence, OUTPUTS, raw)
+RACECRAFT: Final = Component(
+    "racecraft_raw", "racecraft_score", evidence, OUTPUTS, raw, has_evidence
+)

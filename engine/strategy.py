@@ -160,9 +160,18 @@ def raw() -> pl.Expr:
     return clamp(base.fill_null(NO_EVIDENCE) - DEGRADATION_SHARE * pl.col("degradation"))
 
 
+def has_evidence() -> pl.Expr:
+    """Whether the driver stopped and a field stopped to compare with."""
+    return pl.all_horizontal(
+        pl.col(stops).list.len() > 0 for stops in ("optimal_pit_laps", "actual_pit_laps")
+    )
+
+
 OUTPUTS: Final[dict[str, pl.DataType]] = {
     "stop_distance_laps": pl.Float64(),
     "degradation": pl.Float64(),
 }
 
-TEAM_STRATEGY: Final = Component("team_strategy_raw", "team_strategy_score", evidence, OUTPUTS, raw)
+TEAM_STRATEGY: Final = Component(
+    "team_strategy_raw", "team_strategy_score", evidence, OUTPUTS, raw, has_evidence
+)

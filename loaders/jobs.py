@@ -16,7 +16,7 @@ import polars as pl
 from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
 from engine.compare import compare
 from engine.contract import check
-from engine.grade import grade
+from engine.grade import grade, published
 from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
 from engine.tables import DERIVED, ENTRY, SessionKey
 from loaders import lake, postgres, profiles
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 REFETCH_AFTER: Final = (timedelta(hours=1), timedelta(hours=24), timedelta(hours=168))
 """An incomplete session is fetched again after an hour, a day and a week; then it stays so."""
 
-COMPARED_TABLES: Final = ("entries", "laps", "pit_stops", "grades")
+COMPARED_TABLES: Final = ("entries", "laps", "pit_stops", "driver_metrics")
 """What `compare` puts side by side, coarse to fine, and what comes of it."""
 
 
@@ -100,10 +100,10 @@ def grade_session(
     """
     derived = derive({name: frame.lazy() for name, frame in tables.items()}, track_difficulty())
     grades = grade(derived["driver_inputs"], derived["overtakes"], profile_frame([profile]).lazy())
-    plans = {**derived, "grades": grades}
+    plans = {**derived, "driver_metrics": published(grades, derived["driver_inputs"])}
     frames = dict(zip(plans, pl.collect_all(plans.values()), strict=True))
     frames["driver_metrics"] = (
-        frames["grades"]
+        frames["driver_metrics"]
         .join(inputs_hashes(frames["driver_inputs"], frames["overtakes"]), on=ENTRY)
         .join(tables["sessions"].select("session_id", "data_source"), on="session_id")
     )

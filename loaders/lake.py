@@ -16,7 +16,7 @@ import polars as pl
 
 from engine.contract import check
 from engine.errors import ContractError
-from engine.tables import SESSION_ID_PATTERN, TABLES, SessionKey, empty, polars_schema
+from engine.tables import SESSION_ID_PATTERN, STORED, SessionKey, empty, polars_schema
 from loaders import manifest
 from loaders.manifest import Content, LakeError, Manifest, Place
 
@@ -48,7 +48,7 @@ class Snapshot:
         """Scan a table.
 
         Args:
-            table: a key of `engine.tables.TABLES`.
+            table: a key of `engine.tables.STORED`.
             seasons: only these; None for all. Files of other seasons are not opened.
             sessions: only these; None for all.
 
@@ -116,7 +116,7 @@ def read_session(lake: Path, session: SessionKey) -> dict[str, pl.DataFrame]:
     """Read every table of one session.
 
     Returns:
-        Frames by table name in the order of `engine.tables.TABLES`, under contract, sorted by
+        Frames by table name in the order of `engine.tables.STORED`, under contract, sorted by
         primary key; empty where the lake has no rows.
 
     Raises:
@@ -126,13 +126,13 @@ def read_session(lake: Path, session: SessionKey) -> dict[str, pl.DataFrame]:
     """
     _session_ids([session])
     seen = snapshot(lake)
-    plans = [seen.scan(table, sessions=[session]) for table in TABLES]
-    frames = dict(zip(TABLES, (collect(plan, lake) for plan in plans), strict=True))
+    plans = [seen.scan(table, sessions=[session]) for table in STORED]
+    frames = dict(zip(STORED, (collect(plan, lake) for plan in plans), strict=True))
     if all(frame.is_empty() for frame in frames.values()):
         there = ", ".join(key.session_id for key in seen.sessions()) or "none"
         raise LakeError(f"lake {lake}: no session {session.session_id}; there are {there}")
     return {
-        table: check(table, frame.sort(TABLES[table].primary_key()), f"the lake, {lake}")
+        table: check(table, frame.sort(STORED[table].primary_key()), f"the lake, {lake}")
         for table, frame in frames.items()
     }
 
@@ -150,7 +150,7 @@ def write(
     Args:
         lake: folder of the lake; made if absent.
         sessions: whose rows these are; all that the lake has of them in these tables goes.
-        tables: frames by name, keys of `engine.tables.TABLES`, any row order. Tables that are
+        tables: frames by name, keys of `engine.tables.STORED`, any row order. Tables that are
             not given stay as they are.
 
     Returns:
@@ -180,7 +180,7 @@ def write(
 
 def remove_session(lake: Path, session: SessionKey) -> None:
     """Remove all rows of a session; there may be none."""
-    write(lake, [session], {name: empty(name) for name in TABLES})
+    write(lake, [session], {name: empty(name) for name in STORED})
 
 
 def rename_session(lake: Path, old: SessionKey, new: SessionKey) -> None:
@@ -230,7 +230,7 @@ def rename_sessions(lake: Path, homes: Mapping[SessionKey, SessionKey]) -> dict[
         lost = [key.session_id for key in gone]
         changes = {}
         for season in {key.season for key in [*moves, *gone]}:
-            for name in TABLES:
+            for name in STORED:
                 if season in seen.manifest.of(name):
                     rows = collect(seen.scan(name, [season]), lake)
                     rows = rows.filter(~pl.col("session_id").is_in(lost))
@@ -269,7 +269,7 @@ def _content(table: str, frame: pl.DataFrame) -> Content | None:
     if frame.is_empty():
         return None
     buffer = io.BytesIO()
-    frame.sort(TABLES[table].primary_key()).write_parquet(buffer, compression="zstd")
+    frame.sort(STORED[table].primary_key()).write_parquet(buffer, compression="zstd")
     return Content(buffer.getvalue(), frame.height)
 
 
@@ -321,5 +321,5 @@ def _session_ids(sessions: Iterable[SessionKey]) -> list[str]:
 
 
 def _known(table: str) -> None:
-    if table not in TABLES:
-        raise LakeError(f"the lake has no table {table!r}; there are {', '.join(TABLES)}")
+    if table not in STORED:
+        raise LakeError(f"the lake has no table {table!r}; there are {', '.join(STORED)}")

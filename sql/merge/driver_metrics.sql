@@ -14,7 +14,8 @@ incoming as (
         staged.racecraft_raw, staged.penalties_raw, staged.consistency_score,
         staged.team_strategy_score, staged.racecraft_score, staged.penalty_score,
         staged.on_track_events, staged.pit_cycle_events, staged.total_grade, staged.data_source,
-        staged.inputs_hash
+        staged.inputs_hash, staged.has_consistency_evidence, staged.has_team_strategy_evidence,
+        staged.has_racecraft_evidence, staged.has_penalty_evidence
     from pg_temp.stage_driver_metrics as staged
     join session on true
     join core.entries
@@ -52,13 +53,17 @@ updated as (
     set (
         profile_version, expected_delta_s, consistency_raw, team_strategy_raw, racecraft_raw,
         penalties_raw, consistency_score, team_strategy_score, racecraft_score, penalty_score,
-        on_track_events, pit_cycle_events, total_grade, data_source, inputs_hash, graded_at
+        on_track_events, pit_cycle_events, total_grade, data_source, inputs_hash,
+        has_consistency_evidence, has_team_strategy_evidence, has_racecraft_evidence,
+        has_penalty_evidence, graded_at
     ) = (
         incoming.profile_version, incoming.expected_delta_s, incoming.consistency_raw,
         incoming.team_strategy_raw, incoming.racecraft_raw, incoming.penalties_raw,
         incoming.consistency_score, incoming.team_strategy_score, incoming.racecraft_score,
         incoming.penalty_score, incoming.on_track_events, incoming.pit_cycle_events,
         incoming.total_grade, incoming.data_source, incoming.inputs_hash,
+        incoming.has_consistency_evidence, incoming.has_team_strategy_evidence,
+        incoming.has_racecraft_evidence, incoming.has_penalty_evidence,
         now()
     )
     from incoming
@@ -70,13 +75,17 @@ updated as (
             stored.team_strategy_raw, stored.racecraft_raw, stored.penalties_raw,
             stored.consistency_score, stored.team_strategy_score, stored.racecraft_score,
             stored.penalty_score, stored.on_track_events, stored.pit_cycle_events,
-            stored.total_grade, stored.data_source, stored.inputs_hash
+            stored.total_grade, stored.data_source, stored.inputs_hash,
+            stored.has_consistency_evidence, stored.has_team_strategy_evidence,
+            stored.has_racecraft_evidence, stored.has_penalty_evidence
         ) is distinct from (
             incoming.profile_version, incoming.expected_delta_s, incoming.consistency_raw,
             incoming.team_strategy_raw, incoming.racecraft_raw, incoming.penalties_raw,
             incoming.consistency_score, incoming.team_strategy_score, incoming.racecraft_score,
             incoming.penalty_score, incoming.on_track_events, incoming.pit_cycle_events,
-            incoming.total_grade, incoming.data_source, incoming.inputs_hash
+            incoming.total_grade, incoming.data_source, incoming.inputs_hash,
+            incoming.has_consistency_evidence, incoming.has_team_strategy_evidence,
+            incoming.has_racecraft_evidence, incoming.has_penalty_evidence
         )
     returning 1
 ),
@@ -85,7 +94,8 @@ inserted as (
         entry_id, model_version, profile_name, profile_version, expected_delta_s,
         consistency_raw, team_strategy_raw, racecraft_raw, penalties_raw, consistency_score,
         team_strategy_score, racecraft_score, penalty_score, on_track_events, pit_cycle_events,
-        total_grade, data_source, inputs_hash
+        total_grade, data_source, inputs_hash, has_consistency_evidence,
+        has_team_strategy_evidence, has_racecraft_evidence, has_penalty_evidence
     )
     select * from incoming
     where not exists (

@@ -20,7 +20,7 @@ from filelock import FileLock
 from polars.testing import assert_frame_equal
 
 from engine.errors import ContractError
-from engine.tables import NORMALIZED, TABLES, SessionKey, empty, polars_schema
+from engine.tables import NORMALIZED, STORED, SessionKey, empty, polars_schema
 from loaders import lake, manifest
 from loaders.lake import read_session, scan, sessions, write_session
 from loaders.manifest import LOCK_NAME, MANIFEST_NAME, LakeError
@@ -86,7 +86,7 @@ def test_a_session_comes_back_as_it_was_written(tmp_path: Path) -> None:
     tables = bundled() | {"driver_inputs": inputs_row(), "overtakes": empty("overtakes")}
     write_session(tmp_path, RACE, tables)
     read = read_session(tmp_path, RACE)
-    assert list(read) == list(TABLES)
+    assert list(read) == list(STORED)
     for name, frame in read.items():
         assert frame.schema == polars_schema(name)
         assert_frame_equal(frame, tables.get(name, empty(name)), check_exact=True)
@@ -181,7 +181,7 @@ def test_a_session_that_is_not_there_is_named_with_those_that_are(tmp_path: Path
 # scanning -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", STORED)
 def test_an_absent_table_scans_as_an_empty_one(tmp_path: Path, table: str) -> None:
     """Without a lake, a file or a season there are no rows, but all columns."""
     for seasons in (None, [], [2099]):
@@ -199,7 +199,7 @@ def test_a_scan_gives_all_sessions_under_the_contract(tmp_path: Path) -> None:
         frame = scan(tmp_path, name).collect()
         assert frame.schema == polars_schema(name)
         expected = pl.concat([tables[name] for tables in both])
-        key = TABLES[name].primary_key()
+        key = STORED[name].primary_key()
         assert_frame_equal(frame.sort(key), expected.sort(key), check_exact=True)
 
 

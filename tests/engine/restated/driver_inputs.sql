@@ -17,7 +17,17 @@ select
     coalesce(p.optimal_pit_laps, []) as optimal_pit_laps,
     coalesce(p.actual_pit_laps, []) as actual_pit_laps,
     p.degradation_penalty_score,
-    coalesce(t.penalty_time_losses_s, []) as penalty_time_losses_s
+    coalesce(t.penalty_time_losses_s, []) as penalty_time_losses_s,
+    exists (
+        select 1
+        from laps as l
+        where l.session_id = e.session_id
+            and l.driver_id = e.driver_id
+            and l.lap_number >= 2
+            and l.lap_end_ms is not null
+            and coalesce(l.is_generated, false) = false
+    ) as has_lap_clocks,
+    e.session_id in (select r.session_id from race_control as r) as has_race_control
 from entries as e
 left join car_pace as c on c.session_id = e.session_id and c.driver_id = e.driver_id
 left join form as f on f.session_id = e.session_id and f.driver_id = e.driver_id
