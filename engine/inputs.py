@@ -41,7 +41,8 @@ def derive(
 
     Returns:
         Lazy frames `overtakes`, `strategy_events`, `penalty_events` and `driver_inputs` under
-        their contracts. `driver_inputs` has a row for every entry that took the start.
+        their contracts. `driver_inputs` has a row for every entry that took the start of a
+        session that has laps; of another there is nothing to grade.
     """
     laps, entries = tables["laps"], tables["entries"]
     deltas = lap_deltas(laps)
@@ -51,6 +52,7 @@ def derive(
     lists = ("lap_deltas_s", "actual_pit_laps", "optimal_pit_laps", "penalty_time_losses_s")
     driver_inputs = (
         entries.filter(~pl.col("status").is_in(NO_START))
+        .join(laps.select(*SESSION).unique(), on=SESSION, how="semi")
         .select(*ENTRY)
         .join(pace, on=ENTRY, how="left")
         .join(form(deltas, laps, entries), on=ENTRY, how="left")

@@ -143,7 +143,11 @@ def write_session(lake: Path, session: SessionKey, tables: Mapping[str, pl.DataF
 
 
 def write(
-    lake: Path, sessions: Collection[SessionKey], tables: Mapping[str, pl.DataFrame]
+    lake: Path,
+    sessions: Collection[SessionKey],
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    made_from: Mapping[int, str] | None = None,
 ) -> dict[str, int]:
     """Replace the rows of sessions in the given tables, all at once.
 
@@ -152,6 +156,8 @@ def write(
         sessions: whose rows these are; all that the lake has of them in these tables goes.
         tables: frames by name, keys of `engine.tables.STORED`, any row order. Tables that are
             not given stay as they are.
+        made_from: by season, the fingerprint of what the rows were computed from, if they were
+            and are those of the whole season.
 
     Returns:
         Table → rows that the lake now has of these seasons.
@@ -175,6 +181,7 @@ def write(
                 for name, frame in checked.items()
                 for season, rows in _by_season(frame, {key.season for key in sessions}).items()
             },
+            made_from or {},
         )
 
 
@@ -235,7 +242,7 @@ def rename_sessions(lake: Path, homes: Mapping[SessionKey, SessionKey]) -> dict[
                     rows = collect(seen.scan(name, [season]), lake)
                     rows = rows.filter(~pl.col("session_id").is_in(lost))
                     changes[name, season] = _renamed(rows, rename, rounds)
-        _publish(lake, changes)
+        _publish(lake, changes, {})
     return rename
 
 
@@ -254,23 +261,27 @@ def collect(plan: pl.LazyFrame, where: Path) -> pl.DataFrame:
         ) from error
 
 
-def _publish(lake: Path, changes: Mapping[tuple[str, int], pl.DataFrame]) -> dict[str, int]:
+def _publish(
+    lake: Path, changes: Mapping[tuple[str, int], pl.DataFrame], made_from: Mapping[int, str]
+) -> dict[str, int]:
     """Write frames under contract by table and season; a frame without rows gets no file."""
-    manifest.publish(
-        lake, {Place(*place): _content(place[0], frame) for place, frame in changes.items()}
-    )
+    contents = {
+        Place(*place): _content(place[0], frame, made_from.get(place[1]))
+        for place, frame in changes.items()
+    }
+    manifest.publish(lake, contents)
     rows: dict[str, int] = {}
     for (name, _), frame in changes.items():
         rows[name] = rows.get(name, 0) + frame.height
     return rows
 
 
-def _content(table: str, frame: pl.DataFrame) -> Content | None:
+def _content(table: str, frame: pl.DataFrame, made_from: str | None) -> Content | None:
     if frame.is_empty():
         return None
     buffer = io.BytesIO()
     frame.sort(STORED[table].primary_key()).write_parquet(buffer, compression="zstd")
-    return Content(buffer.getvalue(), frame.height)
+    return Content(buffer.getvalue(), frame.height, made_from)
 
 
 def _by_season(frame: pl.DataFrame, seasons: Iterable[int]) -> dict[int, pl.DataFrame]:

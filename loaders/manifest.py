@@ -60,13 +60,22 @@ class LakeError(DriveGradeError):
 
 
 class LakeFile(BaseModel):
-    """What is known of a file: its SHA-256 in hex, its number of rows, and its size in bytes."""
+    """What is known of a file.
+
+    Attributes:
+        sha256: of its bytes, in hex.
+        rows: how many it has.
+        bytes: its size.
+        made_from: fingerprint of what its rows were computed from; None if they were not, or if
+            that is not known.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     rows: int = Field(ge=0)
     bytes: int = Field(ge=0)
+    made_from: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
 
 class Manifest(BaseModel):
@@ -95,10 +104,11 @@ class Place(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What a file is to hold: Parquet bytes, and how many rows they are."""
+    """What a file is to hold: Parquet bytes, how many rows they are, and what of."""
 
     data: bytes
     rows: int
+    made_from: str | None = None
 
 
 class FileState(NamedTuple):
@@ -179,10 +189,12 @@ def publish(lake: Path, changes: Mapping[Place, Content | None]) -> Manifest:
                 sha256=hashlib.sha256(content.data).hexdigest(),
                 rows=content.rows,
                 bytes=len(content.data),
+                made_from=content.made_from,
             )
             seasons[place.season] = file
             path = path_of(lake, place, file)
-            if file != before.of(place.table).get(place.season) or not path.is_file():
+            old = before.of(place.table).get(place.season)
+            if old is None or old.sha256 != file.sha256 or not path.is_file():
                 written.append(path)
                 _write(path, content.data)
         kept = {table: dict(sorted(files[table].items())) for table in sorted(files)}

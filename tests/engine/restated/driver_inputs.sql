@@ -1,4 +1,5 @@
--- Restates engine.inputs: all that model v1 scores, one row for every entry that took the start.
+-- Restates engine.inputs: all that model v1 scores, one row for every entry that took the start of
+-- a session with laps.
 -- Without evidence a list is empty and a number null; no table holds a correction for the track.
 with delta_lists as (
     select session_id, driver_id, list(lap_delta_s order by lap_number) as lap_deltas_s
@@ -35,3 +36,4 @@ left join delta_lists as d on d.session_id = e.session_id and d.driver_id = e.dr
 left join pit_laps as p on p.session_id = e.session_id and p.driver_id = e.driver_id
 left join time_losses as t on t.session_id = e.session_id and t.driver_id = e.driver_id
 where e.status not in ('did_not_start', 'did_not_qualify')
+    and e.session_id in (select l.session_id from laps as l)
