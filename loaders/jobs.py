@@ -16,18 +16,19 @@ import polars as pl
 from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
 from engine.compare import compare
 from engine.contract import check
+from engine.filling import on_clock_of
 from engine.grade import grade
 from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
-from engine.tables import DERIVED, ENTRY, SessionKey
+from engine.tables import DERIVED, ENTRY, SESSION, SessionKey, empty
 from loaders import lake, postgres, profiles
-from loaders.administration import profile_store
+from loaders.administration import attempt, profile_store
 from loaders.fallback import Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash, inputs_hashes
 from loaders.providers import simulated
 from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from loaders.connection import Connection
     from loaders.postgres import LoadReport
@@ -52,7 +53,8 @@ class IngestReport:
         graded: number of drivers graded.
         load: what PostgreSQL was changed by.
         gaps: what the session lacks, one phrase each; empty if it is complete.
-        refused: providers that were asked before, and why theirs was not taken.
+        refused: other providers that were asked, and why theirs was not taken.
+        filled: rows of `filled_columns`, by table and column, without the session's id.
     """
 
     session: SessionKey
@@ -62,6 +64,7 @@ class IngestReport:
     load: LoadReport
     gaps: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    filled: tuple[Mapping[str, object], ...] = ()
 
     def as_row(self) -> dict[str, object]:
         """Flatten for JSON: one value a key, and the changes by table."""
@@ -75,6 +78,7 @@ class IngestReport:
             "changed_rows": self.load.changed_rows,
             "gaps": list(self.gaps),
             "refused": [refusal._asdict() for refusal in self.refused],
+            "filled": list(self.filled),
             "changes": {name: rows._asdict() for name, rows in self.load.changes.items()},
         }
 
@@ -116,14 +120,19 @@ def ingest(
     *,
     provider_name: str | None = None,
     force: bool = False,
+    fill_gaps: bool | None = None,
 ) -> IngestReport:
     """Fetch a session, grade it with the active profile, and store it everywhere.
+
+    The calendar, if it has the session, counts the attempt and notes why it failed.
 
     Args:
         session: which session.
         settings: where everything lies.
         provider_name: the only one to ask; those of the settings, in order, if None.
         force: go through the load even if the stored data is the same.
+        fill_gaps: fill what the session lacks from the providers after the one that has it; as
+            the settings say if None.
 
     Raises:
         ProviderError: the source has no usable session.
@@ -132,8 +141,10 @@ def ingest(
         WarehouseError: PostgreSQL refused the load; nothing was changed.
     """
     names = settings.provider_names if provider_name is None else (provider_name,)
-    fetched = fetch_session(session, settings, names)
-    return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
+    filling = settings.fill_gaps if fill_gaps is None else fill_gaps
+    with attempt(settings, session):
+        fetched = fetch_session(session, settings, names, fill_gaps=filling)
+        return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
 
 
 def store(
@@ -148,17 +159,18 @@ def store(
 
     Args:
         session: which session; every row must belong to it.
-        tables: its normalized tables.
+        tables: its normalized tables, and `filled_columns` if gaps in them were filled.
         settings: where everything lies.
-        refused: providers asked before, and why theirs was not taken; stored with the load.
+        refused: other providers asked, and why theirs was not taken; stored with the load.
         force: go through the load even if the stored data is the same.
     """
     source = tables["sessions"]["data_source"].item()
     lacking = gaps(tables)
+    marks = tables.get("filled_columns", empty("filled_columns"))
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
         derived = grade_session(tables, profile, f"{source} {session.session_id}")
-        everything = {**tables, **derived}
+        everything = {**tables, "filled_columns": marks, **derived}
         load = postgres.load_session(
             connection,
             session,
@@ -182,6 +194,7 @@ def store(
         load=load,
         gaps=lacking,
         refused=refused,
+        filled=tuple(marks.drop(SESSION).sort("table_name", "column_name").to_dicts()),
     )
 
 
@@ -199,6 +212,8 @@ def compare_providers(
 ) -> pl.DataFrame:
     """Fetch a session from two providers and say where they disagree, grades included.
 
+    The second's session clock, which counts from another zero, is put on the first's.
+
     Args:
         session: which session.
         settings: for the providers; the active profile grades both.
@@ -213,12 +228,11 @@ def compare_providers(
     sides = []
     for name in (first, second):
         tables = fetch_session(session, settings, [name]).tables
-        sides.append({**tables, **grade_session(tables, profile, name)})
+        everything = {**tables, **grade_session(tables, profile, name)}
+        sides.append({table: frame.lazy() for table, frame in everything.items()})
+    one, other = sides[0], on_clock_of(sides[0]["laps"], sides[1])
     return pl.concat(
-        pl.collect_all(
-            compare(table, sides[0][table].lazy(), sides[1][table].lazy())
-            for table in COMPARED_TABLES
-        )
+        pl.collect_all(compare(table, one[table], other[table]) for table in COMPARED_TABLES)
     )
 
 
