@@ -219,7 +219,7 @@ def test_redis_out_of_reach(
     """Without the package too it is a finding with a remedy that keeps the password."""
     monkeypatch.setenv("REDIS_URL", url)
     try:
-        import redis  # type: ignore[import-not-found] # noqa: F401,PLC0415 - may be absent
+        import redis
     except ImportError:
         says = "the package redis is not installed"
     found = doctor._redis(Settings(home=tmp_path))
