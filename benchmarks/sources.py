@@ -1,28 +1,34 @@
 """The same races through FastF1 and through OpenF1: how far tables and grades agree.
 
-    DRIVEGRADE_REALDATA=… FASTF1_CACHE_DIR=… python -m benchmarks.sources
+    DRIVEGRADE_REALDATA=… python -m benchmarks.sources
 
-FastF1 reads its recorded cache; OpenF1 and Jolpica are replayed by a server on this machine. One
+FastF1 reads its recorded cache (`FASTF1_CACHE_DIR`, or a private copy of the recorded one); OpenF1
+and Jolpica are replayed by a server on this machine. One
 line a race: laps of either source, values that differ where both know them, on-track passes, and
 the largest difference of a total grade with its driver and the components it comes from.
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from benchmarks.realdata import folder
 from engine.compare import compare
 from engine.tables import ENTRY, SessionKey
-from loaders.jobs import grade_session
+from loaders.grading import grade_session
 from loaders.profiles import read_profile
 from loaders.providers import SessionTables, fastf1, openf1
 from loaders.settings import Settings
 from tests.replay import replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SHOWN: Final = {
     "times": ("laps", "lap_time_ms"),
@@ -39,6 +45,25 @@ TOLERANCE: Final = 0.02
 """Difference of a total grade that is explained."""
 
 COMPONENTS: Final = ("consistency", "racecraft", "penalty")
+
+
+@contextmanager
+def recorded() -> Iterator[dict[str, Settings]]:
+    """Give the settings under which each provider answers from the records, by its name."""
+    with replay(folder()) as running, tempfile.TemporaryDirectory() as scratch:
+        home = Path(scratch)
+        cache = Settings().fastf1_cache_dir
+        if cache is None:
+            cache = home / "fastf1"
+            shutil.copytree(folder() / "fastf1_cache", cache)
+        replayed = Settings(
+            home=home,
+            openf1_url=running.openf1_url,
+            jolpica_url=running.jolpica_url,
+            allow_loopback=True,
+        )
+        cached = Settings(home=home, fastf1_cache_dir=cache, offline=True)
+        yield {"fastf1": cached, "openf1": replayed}
 
 
 def races() -> list[SessionKey]:
@@ -81,17 +106,11 @@ def main() -> None:
     headings = ("laps 1", "laps 2", *SHOWN, "passes 1", "passes 2", "grade")
     print(f"{'race':<9}" + "".join(f"{heading:>8.8}" for heading in headings))
     largest = []
-    with replay(folder()) as running, tempfile.TemporaryDirectory() as home:
-        cached = Settings(offline=True)
-        replayed = Settings(
-            home=Path(home),
-            openf1_url=running.openf1_url,
-            jolpica_url=running.jolpica_url,
-            allow_loopback=True,
-        )
+    with recorded() as settings:
         for session in races():
-            tables = fastf1.fetch(session, cached), openf1.fetch(session, replayed)
-            text, apart = line(session, *tables)
+            first = fastf1.fetch(session, settings["fastf1"])
+            second = openf1.fetch(session, settings["openf1"])
+            text, apart = line(session, first, second)
             largest.append(apart)
             print(text, flush=True)
     within = sum(apart <= TOLERANCE for apart in largest)

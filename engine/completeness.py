@@ -10,6 +10,8 @@ More laps than credited are no fault: after a red flag the last laps driven are 
 disqualified driver is credited with none. An incomplete session is loaded and marked, and fetched
 again later; one without any entry, winner or lap is not usable at all, which is the provider's to
 refuse.
+
+What a source does not publish at all (tyres, weather) makes no session incomplete: it is *blank*.
 """
 
 from __future__ import annotations
@@ -21,13 +23,53 @@ import polars as pl
 from engine.tables import ENTRY, SESSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 LAP_TOLERANCE: Final = 1
 """Laps by which timing and classification may differ: the one on which the flag fell."""
 
 FIRST_SEASON_WITH_LAPS: Final = 1996
 """Lap times before this season were never published."""
+
+MEASURED: Final[Mapping[str, tuple[str, ...]]] = {
+    "entries": (
+        "grid_position",
+        "is_pit_lane_start",
+        "position",
+        "is_classified",
+        "points",
+        "completed_laps",
+        "race_time_ms",
+    ),
+    "laps": (
+        "lap_time_ms",
+        "sector1_time_ms",
+        "sector2_time_ms",
+        "sector3_time_ms",
+        "speed_trap_1_kph",
+        "speed_trap_2_kph",
+        "speed_trap_line_kph",
+        "speed_trap_straight_kph",
+        "compound",
+        "stint_number",
+        "tyre_life_laps",
+        "is_fresh_tyre",
+        "position",
+        "is_in_lap",
+        "is_out_lap",
+        "track_status",
+        "is_deleted",
+    ),
+    "pit_stops": ("pit_lane_time_ms", "stationary_time_ms"),
+    "race_control": (),
+    "weather": (),
+}
+"""Columns that any source may know, by table; of a table without columns here, only its rows."""
+
+BLANKS_SCHEMA: Final = pl.Schema(
+    {"session_id": pl.String(), "table_name": pl.String(), "column_name": pl.String()}
+)
+"""One row per column that nobody filled; the column is null where the whole table is empty."""
 
 REASONS_SCHEMA: Final = pl.Schema(
     {"session_id": pl.String(), "driver_id": pl.String(), "reason": pl.String()}
@@ -67,3 +109,33 @@ def missing(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
             ),
         ]
     )
+
+
+def blank(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+    """List the columns of `MEASURED` that are null in every row of a session, and empty tables.
+
+    Args:
+        tables: `sessions` and the tables of `MEASURED`, any number of sessions.
+
+    Returns:
+        Rows of `BLANKS_SCHEMA`; none if something of everything is known.
+    """
+    return pl.concat(part for name in MEASURED for part in _blank(tables["sessions"], name, tables))
+
+
+def _blank(
+    sessions: pl.LazyFrame, name: str, tables: Mapping[str, pl.LazyFrame]
+) -> Iterator[pl.LazyFrame]:
+    """Give the blanks of one table: if it is empty, and its columns."""
+    rows, table = tables[name], pl.lit(name)
+    yield sessions.join(rows, on=SESSION, how="anti").select(
+        *SESSION, table_name=table, column_name=pl.lit(None, pl.String)
+    )
+    if MEASURED[name]:
+        yield (
+            rows.group_by(SESSION)
+            .agg(pl.col(MEASURED[name]).is_null().all())
+            .unpivot(index=SESSION, variable_name="column_name", value_name="is_blank")
+            .filter("is_blank")
+            .select(*SESSION, table_name=table, column_name="column_name")
+        )

@@ -113,6 +113,10 @@ def _score(description: str) -> dy.Float64:
     return dy.Float64(min=0.0, max=1.0, description=description)
 
 
+def _bounded(low: float, high: float, description: str) -> dy.Float64:
+    return dy.Float64(nullable=True, min=low, max=high, description=description)
+
+
 def _seconds(description: str, *, nullable: bool = False) -> dy.Float64:
     return dy.Float64(nullable=nullable, min=-1e4, max=1e4, description=description)
 
@@ -264,6 +268,17 @@ class Weather(SessionTable):
     wind_speed_mps = dy.Float64(nullable=True, min=0, max=100, description="wind")
 
 
+class FilledColumns(SessionTable):
+    """One row per column of a session and source that filled gaps in it (`engine.filling`)."""
+
+    table_name = dy.String(primary_key=True, regex=SLUG_PATTERN, description="the table")
+    column_name = dy.String(primary_key=True, regex=SLUG_PATTERN, description="its column")
+    data_source = dy.String(
+        primary_key=True, regex=SLUG_PATTERN, description="provider the values are from"
+    )
+    filled_rows = dy.Int32(min=1, description="rows whose value is from that provider")
+
+
 class Overtakes(EntryTable):
     """One row per place gained from another running car, seen from the car that gained it.
 
@@ -281,25 +296,15 @@ class Overtakes(EntryTable):
     is_penalized = dy.Bool(nullable=True, description="the stewards punished the move")
     exposure_time_s = dy.Float64(nullable=True, min=0, max=1e5, description="time spent attacking")
     car_pace_difference_s = _seconds("own car's base delta minus the opponent's", nullable=True)
-    tyre_age_difference_laps = dy.Float64(
-        nullable=True,
-        min=-1e3,
-        max=1e3,
-        description="opponent's tyre life minus the own; positive is an advantage",
+    tyre_age_difference_laps = _bounded(
+        -1e3, 1e3, "opponent's tyre life minus the own; positive is an advantage"
     )
-    compound_difference = dy.Float64(
-        nullable=True,
-        min=-20,
-        max=20,
-        description="steps by which the own slick is softer; positive is an advantage",
+    compound_difference = _bounded(
+        -20, 20, "steps by which the own slick is softer; positive is an advantage"
     )
-    ers_difference = dy.Float64(nullable=True, min=-1e4, max=1e4, description="battery advantage")
-    track_difficulty = dy.Float64(
-        nullable=True, min=-10, max=10, description="0 easy to pass, 1 near impossible"
-    )
-    race_phase_pressure = dy.Float64(
-        nullable=True, min=-10, max=10, description="0 at the start, 1 at the flag"
-    )
+    ers_difference = _bounded(-1e4, 1e4, "battery advantage")
+    track_difficulty = _bounded(-10, 10, "0 easy to pass, 1 near impossible")
+    race_phase_pressure = _bounded(-10, 10, "0 at the start, 1 at the flag")
 
 
 class StrategyEvents(EntryTable):
@@ -339,23 +344,15 @@ class DriverInputs(EntryTable):
 
     car_base_delta_s = _seconds("car's pace against the median car", nullable=True)
     car_track_adjustment_s = _seconds("correction for the track, if any", nullable=True)
-    form_consistency_score = dy.Float64(
-        nullable=True, min=0, max=1, description="1 when clean laps do not scatter"
-    )
-    form_error_rate = dy.Float64(
-        nullable=True, min=0, max=1, description="share of clean laps lost to an error"
-    )
-    form_start_precision_score = dy.Float64(
-        nullable=True, min=0, max=1, description="0.5 when places after lap 1 equal the grid"
-    )
+    form_consistency_score = _bounded(0, 1, "1 when clean laps do not scatter")
+    form_error_rate = _bounded(0, 1, "share of clean laps lost to an error")
+    form_start_precision_score = _bounded(0, 1, "0.5 when places after lap 1 equal the grid")
     lap_deltas_s = dy.List(
         dy.Float64(min=-1e4, max=1e4), description="clean laps minus the field, in lap order"
     )
     optimal_pit_laps = dy.List(dy.Float64(min=0, max=1e4), description="the field's stops")
     actual_pit_laps = dy.List(dy.Float64(min=0, max=1e4), description="the driver's stops")
-    degradation_penalty_score = dy.Float64(
-        nullable=True, min=-1e3, max=1e3, description="0 none; 1 and above costs half the score"
-    )
+    degradation_penalty_score = _bounded(-1e3, 1e3, "0 none; 1 and above costs half the score")
     penalty_time_losses_s = dy.List(
         dy.Float64(min=-1e4, max=1e4), description="stewards' penalties"
     )
@@ -465,7 +462,11 @@ DERIVED: Final[Mapping[str, type[dy.Schema]]] = {
 }
 """What is computed from them and kept."""
 
-STORED: Final[Mapping[str, type[dy.Schema]]] = {**NORMALIZED, **DERIVED}
+STORED: Final[Mapping[str, type[dy.Schema]]] = {
+    **NORMALIZED,
+    "filled_columns": FilledColumns,
+    **DERIVED,
+}
 """What the lake keeps."""
 
 TABLES: Final[Mapping[str, type[dy.Schema]]] = {**STORED, "grades": Grades}

@@ -5,7 +5,6 @@ Imports of anything heavy stand inside the commands, so that ``--help`` answers 
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations of commands
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import DriveGradeError
+from loaders import commands_profile
+from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from contextlib import AbstractContextManager
-
     from loaders.settings import Settings
 
 app = typer.Typer(
@@ -26,10 +24,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     rich_markup_mode=None,  # formatting the help with Rich takes longer than all else
 )
-profile_app = typer.Typer(help="Calibration profiles.", no_args_is_help=True)
 database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
 calendar_app = typer.Typer(help="Seasons and their sessions.", no_args_is_help=True)
-app.add_typer(profile_app, name="profile")
+app.add_typer(commands_profile.app, name="profile")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 
@@ -39,7 +36,6 @@ Season = Annotated[
 Round = Annotated[
     int, typer.Argument(metavar="ROUND", min=1, max=40, help="round within the season")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print JSON lines for machines")]
 Kind = Annotated[str, typer.Option("--session", help="race or sprint")]
 
 
@@ -49,12 +45,12 @@ def demo(*, as_json: Json = False) -> None:
     from loaders import jobs
     from loaders.display import load_sentence
 
-    settings = _settings()
+    settings = read_settings()
     reports = []
-    with _waiting("simulated weekends"):
+    with waiting("simulated weekends"):
         for report in jobs.demo(settings):
             reports.append(report)
-            _say(load_sentence(report), quiet=as_json)
+            say(load_sentence(report), quiet=as_json)
     for season in sorted({report.session.season for report in reports}):
         _show_grades(settings, season, None, None, as_json=as_json)
 
@@ -69,6 +65,10 @@ def ingest(
     ] = None,
     *,
     force: Annotated[bool, typer.Option("--force", help="load even if nothing changed")] = False,
+    fill_gaps: Annotated[
+        bool | None,
+        typer.Option("--fill/--no-fill", help="fill gaps from the later providers, marked"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch a session, grade it with the active profile, and load it."""
@@ -76,13 +76,17 @@ def ingest(
     from loaders import jobs
     from loaders.display import load_sentence
 
+    if provider and fill_gaps:
+        raise typer.BadParameter("--provider asks one source, --fill several; leave one out")
     key = SessionKey(season, round_number, _session_kind(session))
-    with _waiting(f"{key.session_id} from {provider or 'the first provider that has it'}"):
-        report = jobs.ingest(key, _settings(), provider_name=provider, force=force)
+    with waiting(f"{key.session_id} from {provider or 'the first provider that has it'}"):
+        report = jobs.ingest(
+            key, read_settings(), provider_name=provider, force=force, fill_gaps=fill_gaps
+        )
     if as_json:
-        _print_json([report.as_row()])
+        print_json([report.as_row()])
     else:
-        _say(load_sentence(report))
+        say(load_sentence(report))
 
 
 @app.command()
@@ -95,7 +99,7 @@ def grades(
 ) -> None:
     """Show the grades of a season or a round, under the active profile."""
     kind = None if session is None else _session_kind(session)
-    if not _show_grades(_settings(), season, round_number, kind, as_json=as_json):
+    if not _show_grades(read_settings(), season, round_number, kind, as_json=as_json):
         wanted = f"{season}" if round_number is None else f"{season} round {round_number}"
         raise DriveGradeError(
             f"no grades of {wanted} are stored; load them with: drivegrade ingest SEASON ROUND"
@@ -116,13 +120,17 @@ def compare(
     """Show where two providers disagree about a session, down to the grades."""
     from engine.tables import SessionKey
     from loaders import jobs
+    from loaders.display import show_comparison
 
     key = SessionKey(season, round_number, _session_kind(session))
-    with _waiting(f"{key.session_id} from {first} and {second}"):
-        found = jobs.compare_providers(key, _settings(), first, second)
+    with waiting(f"{key.session_id} from {first} and {second}"):
+        found = jobs.compare_providers(key, read_settings(), first, second)
     apart = ("differing", "rows_only_first", "rows_only_second")
     rows = [row for row in found.to_dicts() if everything or any(row[name] for name in apart)]
-    _show(rows, f"{key.session_id}: {first} against {second}", as_json=as_json)
+    if as_json:
+        print_json(rows)
+    else:
+        show_comparison(rows, key.session_id, first, second)
 
 
 @app.command()
@@ -130,8 +138,8 @@ def doctor(*, as_json: Json = False) -> None:
     """Check that everything Drive Grade needs is in working order."""
     from loaders.doctor import examine
 
-    findings = [finding._asdict() for finding in examine(_settings())]
-    _show(findings, "Drive Grade", as_json=as_json)
+    findings = [finding._asdict() for finding in examine(read_settings())]
+    show_rows(findings, "Drive Grade", as_json=as_json)
     if any(finding["state"] == "failed" for finding in findings):
         raise typer.Exit(1)
 
@@ -148,7 +156,7 @@ def score(
     from loaders.weekends import score as score_file
 
     chosen = [read_profile(name) for name in profile or ["baseline"]]
-    _print_json(score_file(file, chosen))
+    print_json(score_file(file, chosen))
 
 
 @app.command()
@@ -166,11 +174,13 @@ def diff(
     from loaders import administration
 
     key = SessionKey(season, round_number, _session_kind(session))
-    header, moved = administration.read_diff(_settings(), key, older, newer)
+    header, moved = administration.read_diff(read_settings(), key, older, newer)
     if not as_json:
         columns = ("data_revision", "loaded_at", "data_source", "changed_rows")
-        _show(header.select(columns).to_dicts(), f"Revisions of {key.session_id}", as_json=False)
-    _show(moved.to_dicts(), "What moved", as_json=as_json)
+        show_rows(
+            header.select(columns).to_dicts(), f"Revisions of {key.session_id}", as_json=False
+        )
+    show_rows(moved.to_dicts(), "What moved", as_json=as_json)
 
 
 @calendar_app.command("sync")
@@ -178,7 +188,7 @@ def sync_calendar(season: Season) -> None:
     """Fetch a season's calendar; stored races follow their event to its round."""
     from loaders import administration
 
-    report = administration.sync_season(_settings(), season)
+    report = administration.sync_season(read_settings(), season)
     renamed = [f"{old} → {new}" for old, new in report.renamed.items()]
     for what, sessions in (
         ("added", report.added),
@@ -187,8 +197,10 @@ def sync_calendar(season: Season) -> None:
         ("updated", report.updated),
     ):
         if sessions:
-            _say(f"{what}: {', '.join(sessions)}")
-    _say(f"unchanged: {report.unchanged} sessions")
+            say(f"{what}: {', '.join(sessions)}")
+    say(f"unchanged: {report.unchanged} sessions")
+    for warning in report.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @calendar_app.command("show")
@@ -196,53 +208,16 @@ def show_calendar(season: Season, *, as_json: Json = False) -> None:
     """Show the stored calendar of a season, and what became of each session."""
     from loaders import administration
 
-    rows = administration.read_calendar(_settings(), season).to_dicts()
-    _show(rows, f"Calendar {season}", as_json=as_json)
+    rows = administration.read_calendar(read_settings(), season).to_dicts()
+    show_rows(rows, f"Calendar {season}", as_json=as_json)
 
 
-@profile_app.command("list")
-def list_profiles(*, as_json: Json = False) -> None:
-    """List the stored profiles; one is active."""
+@calendar_app.command("due")
+def show_due(*, as_json: Json = False) -> None:
+    """Show the sessions that are over and not ingested, or to be fetched again."""
     from loaders import administration
 
-    _show(
-        administration.list_profiles(_settings()).to_dicts(),
-        "Calibration profiles",
-        as_json=as_json,
-    )
-
-
-@profile_app.command("show")
-def show_profile(
-    name: Annotated[str | None, typer.Argument(help="the active one if not given")] = None,
-) -> None:
-    """Print a stored profile as JSON."""
-    from loaders import administration
-
-    typer.echo(administration.get_profile(_settings(), name).model_dump_json(indent=2))
-
-
-@profile_app.command("import")
-def import_profile(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="JSON file")],
-) -> None:
-    """Store a profile; a changed one of the same name becomes its next version."""
-    from loaders import administration
-
-    name, version, is_new = administration.import_profile(_settings(), file)
-    _say(f"{name} version {version} " + ("stored" if is_new else "was stored already"))
-
-
-@profile_app.command("activate")
-def activate_profile(
-    name: str,
-    version: Annotated[int | None, typer.Option(min=1, help="the newest if not given")] = None,
-) -> None:
-    """Make a stored profile the one that ingest grades with."""
-    from loaders import administration
-
-    chosen, its_version = administration.activate_profile(_settings(), name, version)
-    _say(f"{chosen} version {its_version} is active; sessions ingested from now on use it")
+    show_rows(administration.due_sessions(read_settings()).to_dicts(), "Due", as_json=as_json)
 
 
 @database_app.command()
@@ -250,8 +225,8 @@ def migrate() -> None:
     """Bring the database's schema up to date."""
     from loaders import administration
 
-    applied = administration.migrate_database(_settings())
-    _say("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+    applied = administration.migrate_database(read_settings())
+    say("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
 
 
 @database_app.command()
@@ -259,18 +234,12 @@ def status(*, as_json: Json = False) -> None:
     """Show pending migrations and the newest loads."""
     from loaders import administration
 
-    pending, loads = administration.database_status(_settings())
+    pending, loads = administration.database_status(read_settings())
     if as_json:
-        _print_json([{"pending": pending, "loads": loads.to_dicts()}])
+        print_json([{"pending": pending, "loads": loads.to_dicts()}])
         return
-    _say("pending migrations: " + (", ".join(pending) or "none"))
-    _show(loads.to_dicts(), "Newest loads", as_json=False)
-
-
-def _settings() -> Settings:
-    from loaders.settings import Settings
-
-    return Settings()
+    say("pending migrations: " + (", ".join(pending) or "none"))
+    show_rows(loads.to_dicts(), "Newest loads", as_json=False)
 
 
 def _session_kind(text: str) -> str:
@@ -297,42 +266,13 @@ def _show_grades(
 
     frame = administration.read_grades(settings, season, round_number, kind)
     if as_json:
-        _print_json(frame.iter_rows(named=True))
+        print_json(frame.iter_rows(named=True))
         return frame.height > 0
     console = Console()
     by_session = frame.partition_by("season", "round", "session_kind", maintain_order=True)
     for rows in by_session:
         console.print(grades_table(rows.to_dicts(), console.width))
     return frame.height > 0
-
-
-def _waiting(what: str) -> AbstractContextManager[object]:
-    from rich.console import Console
-
-    return Console(stderr=True).status(f"{what} …")
-
-
-def _say(text: str, *, quiet: bool = False) -> None:
-    if not quiet:
-        typer.echo(text)
-
-
-def _show(rows: list[dict[str, object]], title: str, *, as_json: bool) -> None:
-    from rich.console import Console
-
-    from loaders.display import plain_table
-
-    if as_json:
-        _print_json(rows)
-    elif rows:
-        Console().print(plain_table(rows, title))
-    else:
-        _say(f"{title}: nothing")
-
-
-def _print_json(rows: Iterable[Mapping[str, object]]) -> None:
-    for row in rows:
-        typer.echo(json.dumps(row, default=str, allow_nan=False))
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import dataframely as dy
 import polars as pl
 
 from engine.errors import ContractError
-from engine.tables import CalendarSessions, SessionKey
+from engine.tables import ID_PATTERN, CalendarSessions, SessionKey
 from loaders import lake as lakes
 from loaders.connection import run_file, transaction
 from loaders.errors import WarehouseError
@@ -74,6 +74,7 @@ class CalendarReport:
         updated: sessions whose name, start or status changed.
         unchanged: number of sessions of which nothing changed.
         lake_renamed: old → new, of the sessions whose files followed.
+        warnings: where sources contradict each other, or one did not answer; a sentence each.
     """
 
     season: int
@@ -83,6 +84,20 @@ class CalendarReport:
     updated: tuple[str, ...] = ()
     unchanged: int = 0
     lake_renamed: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    warnings: tuple[str, ...] = ()
+
+
+class SeasonCalendar(CalendarSessions):
+    """A calendar of several sources, not all of which know the circuit of what is cancelled."""
+
+    circuit_id = dy.String(
+        nullable=True, regex=ID_PATTERN, description="Jolpica's id; null only if cancelled"
+    )
+
+    @dy.rule()
+    def has_a_circuit_unless_cancelled(cls) -> pl.Expr:  # noqa: N805 - the library's convention
+        """A session that is held is held somewhere."""
+        return pl.col("is_cancelled") | pl.col("circuit_id").is_not_null()
 
 
 def session_facts(row: Mapping[str, Any]) -> EventFacts:
@@ -154,7 +169,7 @@ def sync_calendar(
     Args:
         connection: from `loaders.postgres.connect`, without an open transaction.
         season: championship year.
-        calendar: all sessions of the season, under the contract `CalendarSessions`.
+        calendar: all sessions of the season, under the contract `SeasonCalendar`.
         lake: folder of the lake; it may be absent.
 
     Returns:
@@ -186,25 +201,33 @@ def sync_calendar(
     return _report(season, before, after, moved)
 
 
-def mark_attempt(connection: Connection, session: SessionKey, error: str | None) -> None:
-    """Count an attempt to ingest a session.
+def start_attempt(connection: Connection, session: SessionKey) -> bool:
+    """Count an attempt to ingest a session; its status is left to how the attempt ends.
 
     Args:
         connection: from `loaders.postgres.connect`, without an open transaction.
         session: where the calendar has it.
-        error: why it failed: the status becomes `failed`, unless the session is ingested or
-            cancelled; None leaves the status to the load.
 
-    Raises:
-        WarehouseError: the calendar does not have the session.
+    Returns:
+        Whether the calendar has the session.
     """
     with transaction(connection, f"noting an attempt at {session.session_id}"):
-        marked = run_file(connection, "calendar/mark_attempt", *session, error).item()
-        if marked != 1:
-            raise WarehouseError(
-                f"{session.session_id} is not in the calendar; bring it up to date with: "
-                f"drivegrade calendar sync {session.season}"
-            )
+        return bool(run_file(connection, "calendar/start_attempt", *session).item())
+
+
+def fail_attempt(connection: Connection, session: SessionKey, reason: str) -> bool:
+    """Note why the last attempt to ingest a session failed.
+
+    Args:
+        connection: from `loaders.postgres.connect`, without an open transaction.
+        session: where the calendar has it.
+        reason: in one line; stored and shown to everybody.
+
+    Returns:
+        Whether the session is `failed` now; what is ingested or cancelled stays so.
+    """
+    with transaction(connection, f"noting a failure of {session.session_id}"):
+        return bool(run_file(connection, "calendar/fail_attempt", *session, reason).item())
 
 
 def _checked(season: int, calendar: pl.DataFrame) -> pl.DataFrame:
@@ -215,7 +238,7 @@ def _checked(season: int, calendar: pl.DataFrame) -> pl.DataFrame:
     """
     remedy = "Nothing was changed; try another source, or adapt its provider"
     try:
-        checked = CalendarSessions.validate(calendar)
+        checked = SeasonCalendar.validate(calendar)
     except (dy.exc.SchemaError, dy.exc.ValidationError) as error:
         raise ContractError(f"calendar of {season}: {error}\n{remedy}") from None
     strangers = checked.filter(pl.col("season") != season)

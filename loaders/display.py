@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from loaders.jobs import IngestReport
 
@@ -102,15 +103,25 @@ def grades_table(rows: Sequence[Mapping[str, object]], width: int) -> Table:
 
 
 def load_sentence(report: IngestReport) -> str:
-    """Say what an ingest did: a line, and one for each refused provider and each gap."""
+    """Say what an ingest did: a line, and one for each refused provider, gap and filled table."""
     session = f"{report.session.session_id} from {report.data_source}"
     return "\n".join(
         [
             _load_line(report, session),
             *(f"  not from {name}: {reason.splitlines()[0]}" for name, reason in report.refused),
             *(f"  incomplete: {gap}" for gap in report.gaps),
+            *_filled_lines(report.filled),
         ]
     )
+
+
+def _filled_lines(filled: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Say which columns were filled, and in how many rows: a line for each source and table."""
+    counts: dict[str, list[str]] = {}
+    for mark in filled:
+        start = f"  filled from {mark['data_source']}: {mark['table_name']}"
+        counts.setdefault(start, []).append(f"{mark['column_name']} {mark['filled_rows']}")
+    return (f"{start} ({', '.join(columns)})" for start, columns in counts.items())
 
 
 def _load_line(report: IngestReport, session: str) -> str:
@@ -121,6 +132,39 @@ def _load_line(report: IngestReport, session: str) -> str:
         f"{report.profile.version}, "
         f"{report.load.changed_rows} rows changed"
     )
+
+
+def show_comparison(
+    rows: Sequence[Mapping[str, object]], session_id: str, first: str, second: str
+) -> None:
+    """Print where two providers differ: rows that one lacks, then a line for each column.
+
+    Args:
+        rows: of `engine.compare.COMPARISON_SCHEMA`, those to be shown.
+        session_id: of the session.
+        first: name of a provider.
+        second: name of the other.
+    """
+    console = Console()
+    console.print(f"{session_id}: {first} against {second}", highlight=False)
+    for table in dict.fromkeys(row["table"] for row in rows):
+        row = next(row for row in rows if row["table"] == table)
+        counts = {first: row["rows_only_first"], second: row["rows_only_second"]}
+        missing = ", ".join(f"{count} only from {name}" for name, count in counts.items() if count)
+        if missing:
+            console.print(f"{table}: {row['rows_in_both']} rows from both, {missing}")
+    shown = Table(row_styles=["", "dim"])
+    for heading in ("Column", "Compared", "Differ", "Largest", "Example"):
+        is_text = heading in {"Column", "Example"}
+        shown.add_column(
+            heading, no_wrap=heading == "Column", justify="left" if is_text else "right"
+        )
+    for row in rows:
+        if row["differing"]:
+            example = _text(row["example"]).removeprefix(f"{session_id} ")
+            cells = (row["compared"], row["differing"], _grade(row["largest_difference"]), example)
+            shown.add_row(f"{row['table']}.{row['column']}", *map(_text, cells))
+    console.print(shown if shown.row_count else "Every value that both know is equal.")
 
 
 def plain_table(rows: Iterable[Mapping[str, object]], title: str) -> Table:

@@ -3,6 +3,9 @@
 Providers are asked in order. A session is taken whole from one of them, or not at all: mixing
 sources lap by lap would make grades that no source can explain. The first complete one wins; if
 none is complete, the first incomplete one does, and the session is fetched again later.
+
+Who wants to, can have what the chosen one lacks filled from those after it (`engine.filling`);
+what is filled is marked.
 """
 
 from __future__ import annotations
@@ -10,8 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from engine.completeness import missing
-from engine.errors import ContractError
+import polars as pl
+
+from engine.completeness import blank, missing
+from engine.contract import check
+from engine.errors import ContractError, DriveGradeError
+from engine.filling import SIMULATED, fill
 from loaders.providers import ProviderError, provider
 from loaders.quarantine import watching
 
@@ -39,9 +46,10 @@ class Fetched:
 
     Attributes:
         provider: whose it is.
-        tables: its normalized tables.
+        tables: its normalized tables; if gaps were filled, with `filled_columns`.
         gaps: what it lacks (`engine.completeness`), one phrase each; empty if it is complete.
-        refused: the providers asked before, and why theirs was not taken.
+        refused: the other providers that were asked, and why theirs was not taken, or nothing of
+            it.
     """
 
     provider: str
@@ -50,48 +58,104 @@ class Fetched:
     refused: tuple[Refusal, ...]
 
 
-def fetch_session(session: SessionKey, settings: Settings, names: Sequence[str]) -> Fetched:
+class _Answers:
+    """What the providers answer about a session; each is asked once at most.
+
+    Attributes:
+        tables: of the providers that have it, in the order they were asked.
+        refused: those that have not, or not whole, and why; in the order they were asked.
+        errors: what those said that have not.
+    """
+
+    def __init__(self, session: SessionKey, settings: Settings) -> None:
+        self._session, self._settings = session, settings
+        self.tables: dict[str, SessionTables] = {}
+        self.refused: dict[str, Refusal] = {}
+        self.errors: dict[str, DriveGradeError] = {}
+
+    def ask(self, name: str) -> SessionTables | None:
+        """Give a provider's tables; None if it has none that can be used."""
+        if name not in self.tables and name not in self.errors:
+            try:
+                with watching(self._settings.quarantine, self._session, name):
+                    self.tables[name] = provider(name).fetch(self._session, self._settings)
+            except (ProviderError, ContractError) as error:
+                self.errors[name] = error
+                self.refused[name] = Refusal(name, str(error))
+            else:
+                if found := gaps(self.tables[name]):
+                    self.refused[name] = Refusal(name, _incomplete(found))
+        return self.tables.get(name)
+
+
+def fetch_session(
+    session: SessionKey, settings: Settings, names: Sequence[str], *, fill_gaps: bool = False
+) -> Fetched:
     """Fetch a session from the first provider that has it complete, else the first that has it.
 
     Args:
         session: which session.
         settings: for the providers.
         names: providers in the order to ask; one name pins the source.
+        fill_gaps: fill what the session lacks from the providers after the one that has it, in
+            turn, as long as something is lacking.
 
     Raises:
         ProviderError: none of them has a usable session; the text has every reason. A single
             provider's own error is passed on as it is.
     """
-    refused: list[Refusal] = []
-    candidates: list[tuple[str, SessionTables, tuple[str, ...]]] = []
+    answers = _Answers(session, settings)
     for name in names:
-        try:
-            with watching(settings.quarantine, session, name):
-                tables = provider(name).fetch(session, settings)
-        except (ProviderError, ContractError) as error:
-            if len(names) == 1:
-                raise
-            refused.append(Refusal(name, str(error)))
+        if answers.ask(name) is not None and name not in answers.refused:
+            chosen = name
+            break
+    else:
+        chosen = next(iter(answers.tables), "")
+    if not chosen and len(names) == 1:
+        raise answers.errors[names[0]]
+    if not chosen:
+        reasons = "\n".join(f"- {name}: {reason}" for name, reason in answers.refused.values())
+        raise ProviderError(
+            f"{session.session_id}: no provider has a usable session\n{reasons}\n"
+            "Nothing was loaded. DRIVEGRADE_PROVIDERS names the providers and their order."
+        )
+    tables = answers.tables[chosen]
+    if fill_gaps:
+        tables = _filled(tables, names[names.index(chosen) + 1 :], answers)
+    answers.refused.pop(chosen, None)
+    return Fetched(chosen, tables, gaps(tables), tuple(answers.refused.values()))
+
+
+def _filled(tables: SessionTables, later: Sequence[str], answers: _Answers) -> SessionTables:
+    """Fill what a session lacks from other providers; nothing simulated meets anything real."""
+    for name in later:
+        if not gaps(tables) and blank(_plans(tables)).collect().is_empty():
+            break
+        if SIMULATED in (name, tables["sessions"]["data_source"].item()):
             continue
-        found = gaps(tables)
-        if not found:
-            return Fetched(name, tables, (), tuple(refused))
-        candidates.append((name, tables, found))
-        refused.append(Refusal(name, _incomplete(found)))
-    if candidates:
-        name, tables, found = candidates[0]
-        others = tuple(refusal for refusal in refused if refusal.provider != name)
-        return Fetched(name, tables, found, others)
-    reasons = "\n".join(f"- {name}: {reason}" for name, reason in refused)
-    raise ProviderError(
-        f"{session.session_id}: no provider has a usable session\n{reasons}\n"
-        "Nothing was loaded. DRIVEGRADE_PROVIDERS names the providers and their order."
-    )
+        if (other := answers.ask(name)) is not None:
+            tables = fill_from(tables, other)
+    return tables
+
+
+def fill_from(tables: SessionTables, other: SessionTables) -> SessionTables:
+    """Fill the gaps of a session from another provider's tables: see `engine.filling`.
+
+    Returns:
+        The tables and `filled_columns`, each under contract.
+    """
+    plans = fill(_plans(tables), _plans(other))
+    frames = zip(plans, pl.collect_all(plans.values()), strict=True)
+    return {name: check(name, frame, "filling gaps") for name, frame in frames}
+
+
+def _plans(tables: SessionTables) -> dict[str, pl.LazyFrame]:
+    return {name: frame.lazy() for name, frame in tables.items()}
 
 
 def gaps(tables: SessionTables) -> tuple[str, ...]:
     """Name what a session lacks, one phrase each, by driver; empty if it is complete."""
-    lacking = missing({name: frame.lazy() for name, frame in tables.items()}).collect()
+    lacking = missing(_plans(tables)).collect()
     rows = lacking.sort("driver_id", "reason").select("driver_id", "reason").iter_rows()
     return tuple(f"{driver}: {reason}" for driver, reason in rows)
 

@@ -70,6 +70,13 @@ def grade_tables(
     return {name: check(name, frames[name], source) for name in DERIVED}
 
 
+def grade_session(
+    tables: Mapping[str, pl.DataFrame], profile: CalibrationProfile, source: str
+) -> dict[str, pl.DataFrame]:
+    """Grade the tables of one session, or a few, under one profile: `grade_tables`."""
+    return grade_tables({name: rows.lazy() for name, rows in tables.items()}, [profile], source)
+
+
 def kept_grades(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Choose the stored grades of other profiles and models that new ones do not outdate.
 

@@ -13,22 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
+from engine.calibration import MODEL_VERSION
 from engine.compare import compare
-from engine.contract import check
-from engine.grade import grade, published
-from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
-from engine.tables import DERIVED, ENTRY, SessionKey
+from engine.filling import on_clock_of
+from engine.tables import SESSION, SessionKey, empty
 from loaders import lake, postgres, profiles
-from loaders.administration import profile_store
+from loaders.administration import attempt, profile_store
 from loaders.fallback import Refusal, fetch_session, gaps
-from loaders.fingerprint import data_hash, inputs_hashes
+from loaders.fingerprint import data_hash
+from loaders.grading import grade_session, kept_grades
 from loaders.providers import simulated
-from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from engine.calibration import CalibrationProfile
     from loaders.connection import Connection
     from loaders.postgres import LoadReport
     from loaders.providers import SessionTables
@@ -52,7 +51,8 @@ class IngestReport:
         graded: number of drivers graded.
         load: what PostgreSQL was changed by.
         gaps: what the session lacks, one phrase each; empty if it is complete.
-        refused: providers that were asked before, and why theirs was not taken.
+        refused: other providers that were asked, and why theirs was not taken.
+        filled: rows of `filled_columns`, by table and column, without the session's id.
     """
 
     session: SessionKey
@@ -62,6 +62,7 @@ class IngestReport:
     load: LoadReport
     gaps: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
+    filled: tuple[Mapping[str, object], ...] = ()
 
     def as_row(self) -> dict[str, object]:
         """Flatten for JSON: one value a key, and the changes by table."""
@@ -75,39 +76,9 @@ class IngestReport:
             "changed_rows": self.load.changed_rows,
             "gaps": list(self.gaps),
             "refused": [refusal._asdict() for refusal in self.refused],
+            "filled": list(self.filled),
             "changes": {name: rows._asdict() for name, rows in self.load.changes.items()},
         }
-
-
-def track_difficulty() -> pl.LazyFrame:
-    """Read how hard it is to pass at each circuit: `TRACK_DIFFICULTY_SCHEMA`."""
-    table = RESOURCES / "data" / "calibration" / "track_difficulty.csv"
-    return pl.scan_csv(table, schema=TRACK_DIFFICULTY_SCHEMA)
-
-
-def grade_session(
-    tables: SessionTables, profile: CalibrationProfile, source: str
-) -> dict[str, pl.DataFrame]:
-    """Derive events and grades of a session's tables.
-
-    Args:
-        tables: the normalized tables of one or more sessions.
-        profile: what to grade with.
-        source: provider of the tables, for messages and provenance.
-
-    Returns:
-        The frames of `engine.tables.DERIVED` by name, each under contract.
-    """
-    derived = derive({name: frame.lazy() for name, frame in tables.items()}, track_difficulty())
-    grades = grade(derived["driver_inputs"], derived["overtakes"], profile_frame([profile]).lazy())
-    plans = {**derived, "driver_metrics": published(grades, derived["driver_inputs"])}
-    frames = dict(zip(plans, pl.collect_all(plans.values()), strict=True))
-    frames["driver_metrics"] = (
-        frames["driver_metrics"]
-        .join(inputs_hashes(frames["driver_inputs"], frames["overtakes"]), on=ENTRY)
-        .join(tables["sessions"].select("session_id", "data_source"), on="session_id")
-    )
-    return {name: check(name, frames[name], source) for name in DERIVED}
 
 
 def ingest(
@@ -116,14 +87,19 @@ def ingest(
     *,
     provider_name: str | None = None,
     force: bool = False,
+    fill_gaps: bool | None = None,
 ) -> IngestReport:
     """Fetch a session, grade it with the active profile, and store it everywhere.
+
+    The calendar, if it has the session, counts the attempt and notes why it failed.
 
     Args:
         session: which session.
         settings: where everything lies.
         provider_name: the only one to ask; those of the settings, in order, if None.
         force: go through the load even if the stored data is the same.
+        fill_gaps: fill what the session lacks from the providers after the one that has it; as
+            the settings say if None.
 
     Raises:
         ProviderError: the source has no usable session.
@@ -132,8 +108,10 @@ def ingest(
         WarehouseError: PostgreSQL refused the load; nothing was changed.
     """
     names = settings.provider_names if provider_name is None else (provider_name,)
-    fetched = fetch_session(session, settings, names)
-    return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
+    filling = settings.fill_gaps if fill_gaps is None else fill_gaps
+    with attempt(settings, session):
+        fetched = fetch_session(session, settings, names, fill_gaps=filling)
+        return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
 
 
 def store(
@@ -148,17 +126,18 @@ def store(
 
     Args:
         session: which session; every row must belong to it.
-        tables: its normalized tables.
+        tables: its normalized tables, and `filled_columns` if gaps in them were filled.
         settings: where everything lies.
-        refused: providers asked before, and why theirs was not taken; stored with the load.
+        refused: other providers asked, and why theirs was not taken; stored with the load.
         force: go through the load even if the stored data is the same.
     """
     source = tables["sessions"]["data_source"].item()
     lacking = gaps(tables)
+    marks = tables.get("filled_columns", empty("filled_columns"))
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
         derived = grade_session(tables, profile, f"{source} {session.session_id}")
-        everything = {**tables, **derived}
+        everything = {**tables, "filled_columns": marks, **derived}
         load = postgres.load_session(
             connection,
             session,
@@ -173,7 +152,10 @@ def store(
         )
     for old, new in load.renamed.items():
         lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
-    lake.write_session(settings.lake, session, everything)
+    stored = lake.snapshot(settings.lake).scan("driver_metrics", sessions=[session]).collect()
+    kept = kept_grades(stored, derived["driver_metrics"])
+    metrics = pl.concat([derived["driver_metrics"], kept])
+    lake.write_session(settings.lake, session, {**everything, "driver_metrics": metrics})
     return IngestReport(
         session=session,
         data_source=source,
@@ -182,6 +164,7 @@ def store(
         load=load,
         gaps=lacking,
         refused=refused,
+        filled=tuple(marks.drop(SESSION).sort("table_name", "column_name").to_dicts()),
     )
 
 
@@ -199,6 +182,8 @@ def compare_providers(
 ) -> pl.DataFrame:
     """Fetch a session from two providers and say where they disagree, grades included.
 
+    The second's session clock, which counts from another zero, is put on the first's.
+
     Args:
         session: which session.
         settings: for the providers; the active profile grades both.
@@ -213,12 +198,11 @@ def compare_providers(
     sides = []
     for name in (first, second):
         tables = fetch_session(session, settings, [name]).tables
-        sides.append({**tables, **grade_session(tables, profile, name)})
+        everything = {**tables, **grade_session(tables, profile, name)}
+        sides.append({table: frame.lazy() for table, frame in everything.items()})
+    one, other = sides[0], on_clock_of(sides[0]["laps"], sides[1])
     return pl.concat(
-        pl.collect_all(
-            compare(table, sides[0][table].lazy(), sides[1][table].lazy())
-            for table in COMPARED_TABLES
-        )
+        pl.collect_all(compare(table, one[table], other[table]) for table in COMPARED_TABLES)
     )
 
 

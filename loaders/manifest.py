@@ -16,7 +16,6 @@ removed by a later write, once they are older than `GRACE`.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import DriveGradeError
+from loaders.durable import UNFINISHED, make_folder, sync, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,9 +39,6 @@ LOCK_NAME: Final = ".write.lock"
 
 LOCK_TIMEOUT_S: Final = 60.0
 """How long a writer waits for another, in seconds; writing a season takes well under one."""
-
-UNFINISHED: Final = ".{name}.unfinished"
-"""Name under which a file is written; no reader takes it for a table."""
 
 GRACE: Final = timedelta(minutes=10)
 """How long a file that is not named any more is kept for readers of the manifest before."""
@@ -179,6 +176,7 @@ def publish(lake: Path, changes: Mapping[Place, Content | None]) -> Manifest:
     before = read_manifest(lake)
     files = {table: dict(seasons) for table, seasons in before.files.items()}
     written: list[Path] = []
+    made: set[Path] = set()
     with _refusals(lake, written):
         for place, content in changes.items():
             seasons = files.setdefault(place.table, {})
@@ -196,11 +194,15 @@ def publish(lake: Path, changes: Mapping[Place, Content | None]) -> Manifest:
             old = before.of(place.table).get(place.season)
             if old is None or old.sha256 != file.sha256 or not path.is_file():
                 written.append(path)
-                _write(path, content.data)
+                made |= make_folder(path.parent)
+                write_file(path, content.data)
         kept = {table: dict(sorted(files[table].items())) for table in sorted(files)}
         after = Manifest(files={table: seasons for table, seasons in kept.items() if seasons})
+        for folder in sorted(made | {path.parent for path in written}):
+            sync(folder)
         if after != before:
-            _write(lake / MANIFEST_NAME, after.model_dump_json(indent=1).encode())
+            write_file(lake / MANIFEST_NAME, after.model_dump_json(indent=1).encode())
+            sync(lake)
     for folder in {lake / place.table / f"season={place.season}" for place in changes}:
         _sweep(folder, after, lake, GRACE)
     return after
@@ -255,7 +257,8 @@ def lock(lake: Path) -> Iterator[None]:
     """
     waiting = FileLock(lake / LOCK_NAME, timeout=LOCK_TIMEOUT_S)
     with _refusals(lake, []):
-        _make_folder(lake)
+        for folder in make_folder(lake):
+            sync(folder)
         try:
             waiting.acquire()
         except Timeout:
@@ -318,37 +321,3 @@ def _refusals(lake: Path, written: list[Path]) -> Iterator[None]:
             f"{named} could not be written: {error.strerror}\n"
             "The lake is as it was. Make room or mend the folder, then try again."
         ) from error
-
-
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, and bring their names to the disk."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Put a file in its place whole; it is on the disk when this returns."""
-    _make_folder(path.parent)
-    unfinished = path.with_name(UNFINISHED.format(name=path.name))
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

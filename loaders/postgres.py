@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import polars as pl
 
+from engine.contract import check
 from engine.errors import ContractError, ProfileError
+from engine.tables import empty
 from loaders.arrow import Grading, staged_tables
 from loaders.calendar import Place, place_session, session_facts
 from loaders.connection import (
@@ -62,6 +64,7 @@ MERGES: Final = (
     ("pit_stops", "public.pit_stops"),
     ("race_control_messages", "public.race_control_messages"),
     ("weather_readings", "public.weather_readings"),
+    ("filled_columns", "core.filled_columns"),
     ("overtake_events", "core.overtake_events"),
     ("strategy_events", "core.strategy_events"),
     ("penalty_events", "core.penalty_events"),
@@ -161,8 +164,8 @@ def load_session(
     Args:
         connection: from `connect`, without an open transaction.
         session: the session.
-        tables: one frame per name of `loaders.arrow.STAGED`; others, which stay in the lake,
-            are left out.
+        tables: one frame per name of `loaders.arrow.STAGED`, and `filled_columns` if gaps were
+            filled; others, which stay in the lake, are left out.
         data_hash: names the data; the same hash and grading as at the last load change nothing.
         profile: what all rows of `driver_metrics` were graded with; it must be imported.
         model_version: model of all rows of `driver_metrics`.
@@ -180,7 +183,9 @@ def load_session(
             what was read back differs. The stored rows are those of before.
     """
     grading = Grading(profile.name, profile.version, model_version)
+    marks = check("filled_columns", tables.get("filled_columns", empty("filled_columns")), "marks")
     staged = staged_tables(session, tables, grading)
+    staged["filled_columns"] = marks.to_arrow(compat_level=pl.CompatLevel.oldest())
     facts = session_facts(tables["sessions"].row(0, named=True))
     source = str(tables["sessions"]["data_source"].item())
     quality = Quality(tuple(refused), tuple(incomplete), refetch_at)
@@ -188,7 +193,8 @@ def load_session(
         _lock(connection, session)
         place = place_session(connection, facts, source)
         expected = _expected(staged)
-        load = Load(session, place.event_key, data_hash, grading, _row_counts(expected), quality)
+        counts = {name: value for name, value in expected.items() if isinstance(value, int)}
+        load = Load(session, place.event_key, data_hash, grading, counts, quality)
         last = _last_load(connection, session, staged, grading, force=force)
         if not force and not place.renamed and load.repeats(last):
             record_quality(connection, load, last)
@@ -309,10 +315,6 @@ def _expected(staged: Mapping[str, pa.Table]) -> dict[str, Any]:
         "total_grade_sum": grades.sum(),
         "calendar_status": "ingested",
     }
-
-
-def _row_counts(expected: Mapping[str, Any]) -> dict[str, int]:
-    return {name: value for name, value in expected.items() if isinstance(value, int)}
 
 
 def _verify(

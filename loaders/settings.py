@@ -27,6 +27,7 @@ class Settings(BaseSettings):
         offline: `DRIVEGRADE_OFFLINE`, no network: only what is in the caches.
         fastf1_timeout_s: `DRIVEGRADE_FASTF1_TIMEOUT_S`, wall-clock limit of one FastF1 load, s.
         providers: `DRIVEGRADE_PROVIDERS`, comma-separated, in the order they are asked.
+        fill_gaps: `DRIVEGRADE_FILL_GAPS`, `1` to fill a session's gaps from the later providers.
         openf1_url: `DRIVEGRADE_OPENF1_URL`, where OpenF1's API answers.
         jolpica_url: `DRIVEGRADE_JOLPICA_URL`, where Jolpica's API answers.
         http_timeout_s: `DRIVEGRADE_HTTP_TIMEOUT_S`, limit of one request, all tries included, s.
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     providers: str = Field(
         default="fastf1,openf1,jolpica",
         validation_alias=AliasChoices("DRIVEGRADE_PROVIDERS", "providers"),
+    )
+    fill_gaps: bool = Field(
+        default=False, validation_alias=AliasChoices("DRIVEGRADE_FILL_GAPS", "fill_gaps")
     )
     openf1_url: str = Field(
         default="https://api.openf1.org/v1",

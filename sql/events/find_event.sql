@@ -1,7 +1,8 @@
 -- Which event a session is of: season $1, round $2, kind $3, event's name $4, circuit $5, date $6
 -- (text), Formula 1's meeting key $7; null where not known. One row:
 --   event_key  the event known by one of the session's names, else the one that stands at its
---              round if name or date agree and nothing contradicts; null if it is a new event
+--              round if name or date agree and nothing contradicts, else, of a session that has
+--              neither round nor circuit, the one of its name and day; null if it is a new event
 --   new_key    its key if it is new
 --   twin_key   another event that turns out to be the same: same circuit, within a day, and no
 --              meeting key of its own
@@ -48,7 +49,12 @@ agreeing as (
         standing.event_key,
         (standing.round = incoming.round) is true as is_at_round,
         standing.event_name = incoming.event_name
-            or (standing.held_on is not null and incoming.held_on is not null) as is_alike
+            or (standing.held_on is not null and incoming.held_on is not null) as is_alike,
+        incoming.round is null
+            and incoming.circuit_id is null
+            and standing.event_name = incoming.event_name
+            and standing.held_on is not null
+            and incoming.held_on is not null as is_of_its_day
     from standing
     join incoming
         on incoming.season = standing.season
@@ -77,7 +83,7 @@ candidates as (
     union all
     select 5, agreeing.event_key
     from agreeing
-    where agreeing.is_at_round and agreeing.is_alike
+    where (agreeing.is_at_round and agreeing.is_alike) or agreeing.is_of_its_day
 ),
 possible as (
     select candidates.distance, candidates.event_key

@@ -31,6 +31,11 @@ select
     ) as weather,
     (
         select count(*)
+        from core.filled_columns as filled
+        where filled.race_id = races.race_id
+    ) as filled_columns,
+    (
+        select count(*)
         from core.overtake_events as events
         join core.entries on entries.entry_id = events.entry_id
         where entries.race_id = races.race_id

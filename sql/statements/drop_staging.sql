@@ -6,6 +6,7 @@ drop table
     pg_temp.stage_pit_stops,
     pg_temp.stage_race_control,
     pg_temp.stage_weather,
+    pg_temp.stage_filled_columns,
     pg_temp.stage_overtakes,
     pg_temp.stage_strategy_events,
     pg_temp.stage_penalty_events,

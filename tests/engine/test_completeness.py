@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import polars as pl
 import pytest
 
-from engine.completeness import missing
+from engine.completeness import MEASURED, blank, missing
+from engine.tables import NORMALIZED, empty
 from tests.frames import frame, laps
 
 
@@ -63,4 +65,33 @@ def test_foreign_laps_and_doubtful_positions_are_named() -> None:
         ("b", "position 2 is given twice"),
         ("c", "position 2 is given twice"),
         ("guest", "3 laps without an entry"),
+    ]
+
+
+def test_what_a_source_never_says_is_blank() -> None:
+    """Known once is known; an empty table is one blank, whatever its columns; sessions apart."""
+    ids = ("2025-1", "2025-2")
+    known = {name: 1 for name in MEASURED["laps"] if name.endswith("_ms")}
+    rows = [{"session_id": one, **lap} for one in ids for lap in laps("a", [90.0, 91.0])]
+    rows[0] |= known
+    written = {
+        "sessions": frame("sessions", [{"session_id": one} for one in ids]),
+        "laps": frame("laps", rows),
+        "weather": frame("weather", [{"session_id": ids[1], "session_clock_ms": 0}]),
+    }
+    tables = {name: written.get(name, empty(name)).lazy() for name in NORMALIZED}
+    found = blank(tables).collect()
+    of_laps = found.filter(table_name="laps")
+    unknown = set(MEASURED["laps"]) - {"lap_time_ms", "track_status", "is_in_lap", "is_out_lap"}
+    assert set(of_laps.filter(session_id=ids[1])["column_name"]) == unknown
+    assert set(of_laps.filter(session_id=ids[0])["column_name"]) == unknown - known.keys()
+    others = found.filter(pl.col("table_name") != "laps").sort("session_id", "table_name")
+    assert others.rows() == [
+        ("2025-1", "entries", None),
+        ("2025-1", "pit_stops", None),
+        ("2025-1", "race_control", None),
+        ("2025-1", "weather", None),
+        ("2025-2", "entries", None),
+        ("2025-2", "pit_stops", None),
+        ("2025-2", "race_control", None),
     ]

@@ -17,7 +17,7 @@ import pytest
 from engine.errors import ContractError
 from engine.tables import CalendarSessions, SessionKey
 from loaders import lake
-from loaders.calendar import mark_attempt, sync_calendar
+from loaders.calendar import fail_attempt, start_attempt, sync_calendar
 from loaders.errors import WarehouseError
 from loaders.manifest import LakeError
 from loaders.postgres import connect, read
@@ -380,7 +380,8 @@ def test_any_permutation_of_rounds(
 def test_a_cancelled_event_returns(connection: Connection, tmp_path: Path) -> None:
     """Same key, other circuit, other date: it is scheduled again, and tried anew."""
     sync_calendar(connection, 2026, calendar((1, AUSTRALIA), (4, BAHRAIN)), tmp_path)
-    mark_attempt(connection, SessionKey(2026, 4), "no data")
+    start_attempt(connection, SessionKey(2026, 4))
+    fail_attempt(connection, SessionKey(2026, 4), "no data")
     gone = sync_calendar(connection, 2026, calendar((1, AUSTRALIA)), tmp_path)
     assert gone.cancelled == ("2026-4",)
     event = read(connection, "calendar", 2026).filter(event_name=BAHRAIN.name)
@@ -468,23 +469,81 @@ def test_a_calendar_that_cannot_be_is_refused(
     assert snapshot(connection) == before
 
 
+def attempted(connection: Connection) -> tuple[str, str | None, int]:
+    """Status, reason and attempts of round 4."""
+    event = read(connection, "calendar", 2026).filter(round=4)
+    return event.select("status", "status_reason", "attempts").row(0)
+
+
 def test_attempts_are_counted(connection: Connection, tmp_path: Path) -> None:
     """The last failure is told; a failure of what is ingested or cancelled is none."""
     season = calendar((4, MIAMI), (None, BAHRAIN, "cancelled"))
     sync_calendar(connection, 2026, season, tmp_path)
     miami = SessionKey(2026, 4)
-    mark_attempt(connection, miami, "no laps")
-    mark_attempt(connection, miami, None)
-    columns = ("status", "status_reason", "attempts")
-    event = read(connection, "calendar", 2026).filter(round=4)
-    assert event.select(columns).row(0) == ("failed", "no laps", 2)
-    assert event["last_attempt_at"].null_count() == 0
+    assert start_attempt(connection, miami)
+    assert attempted(connection) == ("scheduled", None, 1)
+    assert fail_attempt(connection, miami, "no laps")
+    assert start_attempt(connection, miami)
+    assert attempted(connection) == ("failed", "no laps", 2)
     store(connection, 4, MIAMI)
-    mark_attempt(connection, miami, "later")
-    event = read(connection, "calendar", 2026).filter(round=4)
-    assert event.select(columns).row(0) == ("ingested", None, 3)
-    with pytest.raises(WarehouseError, match=r"2026-9 is not in the calendar.*calendar sync 2026"):
-        mark_attempt(connection, SessionKey(2026, 9), None)
+    assert start_attempt(connection, miami)
+    assert not fail_attempt(connection, miami, "later")
+    assert attempted(connection) == ("ingested", None, 3)
+    assert not start_attempt(connection, SessionKey(2026, 9))
+
+
+# What is cancelled and has neither round nor circuit
+
+
+def nameless(event: Event) -> pl.DataFrame:
+    """The row of a cancelled weekend as a source without circuits has it."""
+    circuit = pl.lit(None, pl.String)
+    return calendar((None, event, "cancelled")).with_columns(circuit_id=circuit)
+
+
+def test_a_cancelled_weekend_is_the_event_of_its_name_and_day(
+    connection: Connection, tmp_path: Path
+) -> None:
+    """Planned without Formula 1's key, then cancelled under it: one row, and it may return."""
+    planned = calendar((1, AUSTRALIA), (4, on(BAHRAIN)))
+    sync_calendar(connection, 2026, planned, tmp_path)
+    without = pl.concat([calendar((1, AUSTRALIA)), nameless(BAHRAIN)])
+    report = sync_calendar(connection, 2026, without, tmp_path)
+    assert (report.cancelled, report.added, report.unchanged) == (("2026-4",), (), 1)
+    assert sync_calendar(connection, 2026, without, tmp_path).unchanged == 2
+    moved = calendar((1, AUSTRALIA), (16, SEPANG._replace(key=BAHRAIN.key)))
+    assert sync_calendar(connection, 2026, moved, tmp_path).added == ("2026-16",)
+    assert read(connection, "calendar", 2026)["event_key"].to_list() == [
+        "f1-1279",
+        "2026-bahrain-2026-04-12",
+    ]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        BAHRAIN._replace(name="Sakhir Grand Prix"),
+        on(BAHRAIN, 7),
+        BAHRAIN._replace(day="2025-04-12"),
+    ],
+)
+def test_a_cancelled_weekend_is_no_other_event(
+    connection: Connection, tmp_path: Path, other: Event
+) -> None:
+    """Another name that day, another weekend under that name, another season: two events."""
+    year = int(str(other.day)[:4])
+    sync_calendar(connection, year, calendar((4, other._replace(key=None))), tmp_path)
+    both = pl.concat([calendar((1, AUSTRALIA)), nameless(BAHRAIN)])
+    assert sync_calendar(connection, 2026, both, tmp_path).cancelled[-1] == "f1-1282"
+
+
+def test_what_is_held_is_held_somewhere(connection: Connection, tmp_path: Path) -> None:
+    """Only of what is cancelled the circuit may be unknown."""
+    held = nameless(BAHRAIN).with_columns(
+        round=pl.lit(4, pl.Int16), is_cancelled=pl.lit(value=False)
+    )
+    with pytest.raises(ContractError, match="has_a_circuit_unless_cancelled"):
+        sync_calendar(connection, 2026, held, tmp_path)
 
 
 # The lake
@@ -606,7 +665,7 @@ def killed_at(warehouse_settings: Settings, tmp_path: Path) -> Callable[[str, in
 
 @pytest.mark.parametrize(
     ("step", "count"),
-    [("publish", 1), ("_write", 2), ("_sync", 2), ("_write", 3), ("_sweep", 1)],
+    [("publish", 1), ("write_file", 2), ("sync", 2), ("write_file", 3), ("_sweep", 1)],
 )
 def test_a_killed_synchronization_is_finished_by_the_next(
     connection: Connection,

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.tables import SessionKey
 from loaders.__main__ import main
+from loaders.display import load_sentence, show_comparison
+from loaders.jobs import IngestReport
+from loaders.postgres import LoadReport
 from tests.profiles import BASELINE_PROFILE
 
 if TYPE_CHECKING:
@@ -91,6 +95,7 @@ def test_ingest_says_that_nothing_changed(run: Run) -> None:
         (("profile", "activate", "nobody"), 5, "baseline 1"),
         (("ingest", "2025", "1", "--session", "practice"), 2, "race, sprint"),
         (("ingest", "1949", "1"), 2, "1950"),
+        (("ingest", "2025", "1", "--provider", "openf1", "--fill"), 2, "leave one out"),
     ],
 )
 def test_a_mistake_ends_with_its_message(
@@ -113,9 +118,51 @@ def test_ingest_tells_who_was_asked_before(run: Run, monkeypatch: pytest.MonkeyP
     assert "not from fastf1: fastf1 2099-1: the schedule of 2099 is out of reach" in out
 
 
+def test_an_ingest_says_what_was_filled() -> None:
+    """One line for each source and table, with the rows of each column."""
+    load = LoadReport("2025-1", "loaded")
+    marks = (
+        {"table_name": "laps", "column_name": "compound", "data_source": "b", "filled_rows": 2},
+        {"table_name": "laps", "column_name": "position", "data_source": "b", "filled_rows": 9},
+        {"table_name": "laps", "column_name": "position", "data_source": "c", "filled_rows": 1},
+    )
+    report = IngestReport(SessionKey(2025, 1), "a", BASELINE_PROFILE, 20, load, filled=marks)
+    assert load_sentence(report).splitlines()[1:] == [
+        "  filled from b: laps (compound 2, position 9)",
+        "  filled from c: laps (position 1)",
+    ]
+    assert report.as_row()["filled"] == list(marks)
+
+
+def test_a_comparison_is_a_line_for_each_column(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rows that only one has are said once a table; what does not differ is not shown."""
+    row = {
+        "table": "laps",
+        "rows_in_both": 970,
+        "rows_only_first": 1,
+        "rows_only_second": 0,
+        "compared": 946,
+        "largest_difference": -17.0,
+    }
+    rows = [
+        {**row, "column": "position", "differing": 54, "example": "2023-10 gasly 4: 3 / 2"},
+        {**row, "column": "compound", "differing": 0, "example": None},
+    ]
+    show_comparison(rows, "2023-10", "fastf1", "openf1")
+    out = capsys.readouterr().out
+    assert "laps: 970 rows from both, 1 only from fastf1\n" in out
+    assert out.count("only from") == 1
+    assert [line.split()[1::2] for line in out.splitlines() if "laps.position" in line] == [
+        ["laps.position", "946", "54", "-17.000", "gasly", "3", "2"]
+    ]
+    assert "compound" not in out
+
+
 def test_compare_shows_only_what_differs(run: Run) -> None:
     """A source agrees with itself; with --all every column is listed."""
-    pair = ("--first", "simulated", "--second", "simulated", "--json")
+    same = ("--first", "simulated", "--second", "simulated")
+    assert run("compare", "2099", "1", *same)[1].endswith("Every value that both know is equal.\n")
+    pair = (*same, "--json")
     assert run("compare", "2099", "1", *pair) == (0, "", "")
     _, out, _ = run("compare", "2099", "1", *pair, "--all")
     rows = [json.loads(line) for line in out.splitlines()]

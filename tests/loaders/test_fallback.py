@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from engine.errors import ContractError
 from engine.tables import SessionKey
-from loaders.fallback import fetch_session, gaps
-from loaders.providers import ProviderError, simulated
+from loaders import jobs, lake, postgres
+from loaders.fallback import fetch_session, fill_from, gaps
+from loaders.grading import grade_session
+from loaders.profiles import read_profile
+from loaders.providers import ProviderError, openf1, simulated
 from loaders.settings import Settings
 from tests.replay import Replay, edited, replay, status
 
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from loaders.providers import SessionTables
     from tests.conftest import RealRace
 
 RACE = SessionKey(2099, 1)
@@ -106,6 +111,78 @@ def test_a_race_falls_back_from_openf1_to_jolpica(replayed: tuple[Replay, Settin
     assert [refusal.provider for refusal in fetched.refused] == ["openf1"]
     assert "503" in fetched.refused[0].reason
     assert fetched.tables["laps"]["compound"].is_null().all()
+
+
+def test_nothing_real_fills_what_is_simulated(offline: Settings) -> None:
+    """Nobody else is even asked, although the tyres of a whole session are not known."""
+    fetched = fetch_session(RACE, offline, ["simulated", "nobody"], fill_gaps=True)
+    assert fetched.refused == ()
+    assert "filled_columns" not in fetched.tables
+
+
+def marks(tables: SessionTables) -> dict[tuple[str, str], int]:
+    """Rows filled, by table and column."""
+    rows = tables["filled_columns"].iter_rows(named=True)
+    return {(row["table_name"], row["column_name"]): row["filled_rows"] for row in rows}
+
+
+@pytest.mark.realdata
+def test_a_race_of_fastf1_is_filled_from_openf1(
+    replayed: tuple[Replay, Settings], real_race: RealRace
+) -> None:
+    """Canada 2024 has no race control, and so no word on deleted times; 24 messages are taken.
+
+    Weather that is taken away comes back at the same clocks: OpenF1's zero is two hours earlier.
+    """
+    session = SessionKey(2024, 9)
+    base, other = dict(real_race(session)), openf1.fetch(session, replayed[1])
+    recorded = base["weather"]
+    base["weather"] = recorded.clear()
+    result = fill_from(base, other)
+    assert base["race_control"].is_empty()
+    assert_frame_equal(result["race_control"], other["race_control"])
+    clocks = (result["weather"]["session_clock_ms"] - recorded["session_clock_ms"]).abs()
+    assert (result["weather"].height, clocks.max()) == (recorded.height, 0)
+    assert marks(result)["race_control", "message"] == 24
+    assert marks(result)["laps", "is_deleted"] == 1270
+    assert result["sessions"]["data_source"].item() == "fastf1"
+    graded = grade_session(result, read_profile("baseline"), "test")["driver_metrics"]
+    assert graded["data_source"].unique().to_list() == ["fastf1"]
+
+
+@pytest.mark.realdata
+def test_marks_are_stored_and_go_with_the_next_load(
+    replayed: tuple[Replay, Settings], settings: Settings
+) -> None:
+    """Austria 2023: Jolpica knows the first laps, which OpenF1 does not time. Then no more."""
+    session = SessionKey(2023, 9)
+    asked = replayed[1].model_copy(update={"home": settings.home, "providers": "openf1,jolpica"})
+    report = jobs.ingest(session, asked, fill_gaps=True)
+    (mark,) = [row for row in report.filled if row["column_name"] == "lap_time_ms"]
+    assert mark["data_source"] == "jolpica"
+    assert report.load.changes["core.filled_columns"].inserted == len(report.filled)
+    with postgres.connect(asked) as connection:
+        stored = postgres.read(connection, "filled_columns", session.session_id)
+    assert stored.to_dicts() == list(report.filled)
+    in_lake = lake.read_session(asked.lake, session)
+    assert marks(in_lake)["laps", "lap_time_ms"] == mark["filled_rows"]
+    assert in_lake["laps"].filter(lap_number=1)["lap_time_ms"].null_count() == 0
+    assert jobs.ingest(session, asked, fill_gaps=True).load.status == "unchanged"
+    again = jobs.ingest(session, asked)
+    assert (again.filled, again.load.status) == ((), "loaded")
+    assert again.load.changes["core.filled_columns"].deleted == len(report.filled)
+    assert lake.read_session(asked.lake, session)["filled_columns"].is_empty()
+
+
+@pytest.mark.realdata
+def test_who_cannot_fill_is_told(replayed: tuple[Replay, Settings]) -> None:
+    """Jolpica is down; the session is loaded as OpenF1 gave it."""
+    running, asked = replayed
+    running.fail("/2023/9/laps", status(503), times=None)
+    fetched = fetch_session(SessionKey(2023, 9), asked, ["openf1", "jolpica"], fill_gaps=True)
+    assert fetched.provider == "openf1"
+    assert [refusal.provider for refusal in fetched.refused] == ["jolpica"]
+    assert "filled_columns" not in fetched.tables
 
 
 @pytest.mark.realdata

@@ -49,10 +49,14 @@ def test_a_start_that_is_not_known_is_null() -> None:
 
 @pytest.fixture
 def replayed(settings: Settings, realdata: Path) -> Iterator[Settings]:
-    """Settings that ask a replay of Jolpica."""
+    """Settings that ask a replay of Jolpica and OpenF1."""
     with replay(realdata) as running:
         yield settings.model_copy(
-            update={"jolpica_url": running.jolpica_url, "allow_loopback": True}
+            update={
+                "jolpica_url": running.jolpica_url,
+                "openf1_url": running.openf1_url,
+                "allow_loopback": True,
+            }
         )
 
 

@@ -60,6 +60,8 @@ def inputs_row() -> pl.DataFrame:
         "optimal_pit_laps": [],
         "actual_pit_laps": [23.0],
         "penalty_time_losses_s": [5.0],
+        "has_lap_clocks": True,
+        "has_race_control": False,
     }
     return pl.DataFrame([row], schema=polars_schema("driver_inputs"))
 
@@ -625,9 +627,9 @@ def test_what_is_written_is_brought_to_the_disk(
     path = file_of(tmp_path / "lake", "laps").relative_to(tmp_path)
     assert synced == [
         Path(),
+        path.with_name(f".{path.name}.unfinished"),
         Path("lake"),
         Path("lake/laps"),
-        path.with_name(f".{path.name}.unfinished"),
         path.parent,
         Path("lake/.manifest.json.unfinished"),
         Path("lake"),

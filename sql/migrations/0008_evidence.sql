@@ -1,5 +1,5 @@
 -- What a grade rests on: a component without evidence is null, and says so
--- depends: 0006_revisions
+-- depends: 0007_filled_columns
 
 -- migrate: apply
 
