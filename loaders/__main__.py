@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.errors import DriveGradeError
-from loaders import commands_profile
+from loaders import commands_history, commands_lake, commands_profile
 from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ app = typer.Typer(
 database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
 calendar_app = typer.Typer(help="Seasons and their sessions.", no_args_is_help=True)
 app.add_typer(commands_profile.app, name="profile")
+app.add_typer(commands_history.app, name="history")
+app.add_typer(commands_lake.app, name="lake")
+app.command()(commands_lake.regrade)
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 

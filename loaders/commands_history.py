@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 SHOWN: Final = 10
 """Sessions that are named before the rest is counted."""
 
-history_app = typer.Typer(help="All of history, from a dump.", no_args_is_help=True)
+app = typer.Typer(help="All of history, from a dump.", no_args_is_help=True)
 
 
-@history_app.callback()
+@app.callback()
 def history() -> None:
     """Bring in all seasons at once."""
 
 
-@history_app.command("import")
+@app.command("import")
 def import_history(
     path: Annotated[
         Path, typer.Argument(help="folder or zip of Jolpica's dump, CSV or Parquet tables")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from engine.errors import ContractError, DriveGradeError
 from engine.tables import NORMALIZED, SessionKey
 from loaders import lake, manifest
-from loaders.commands_history import history_app
+from loaders.commands_history import app
 from loaders.history import HistoryReport, import_history
 from loaders.history_rows import NO_TIME, LeftOut, usable
 from loaders.providers import ProviderError
@@ -523,7 +523,7 @@ def test_the_command_shows_what_came_in(
     monkeypatch.setenv("DRIVEGRADE_HOME", str(home.home))
     folder = str(written(made_up(), tmp_path / "dump"))
     run = CliRunner().invoke
-    shown = run(history_app, ["import", folder], catch_exceptions=False)
+    shown = run(app, ["import", folder], catch_exceptions=False)
     assert shown.exit_code == 0
     cells = [re.findall(r"[\w–]+", line) for line in shown.stdout.splitlines()]
     assert ["2021", "1", "1", "2", "3", "4", "1"] in cells
@@ -531,10 +531,10 @@ def test_the_command_shows_what_came_in(
     assert "5 new, 0 changed, 0 unchanged, 0 kept" in shown.stdout
     assert "2 laps of 1 races were derived" in shown.stdout
     assert f"lap_times_from_fastf1, 1 ×: {NO_TIME}: raceId=4" in shown.stdout
-    told = json.loads(run(history_app, ["import", folder, "--json"]).stdout)
+    told = json.loads(run(app, ["import", folder, "--json"]).stdout)
     assert (told["new"], told["unchanged"], told["derived_laps"]) == (0, 5, {"2022-1": 2})
     assert told["seasons"][0]["season"] == 1955
-    missing = run(history_app, ["import", str(tmp_path / "nowhere")])
+    missing = run(app, ["import", str(tmp_path / "nowhere")])
     assert isinstance(missing.exception, ProviderError)
 
 
