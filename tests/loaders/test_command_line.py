@@ -143,7 +143,7 @@ def test_compare_shows_only_what_differs(run: Run) -> None:
     assert run("compare", "2099", "1", *pair) == (0, "", "")
     _, out, _ = run("compare", "2099", "1", *pair, "--all")
     rows = [json.loads(line) for line in out.splitlines()]
-    assert {row["table"] for row in rows} == {"entries", "laps", "pit_stops", "grades"}
+    assert {row["table"] for row in rows} == {"entries", "laps", "pit_stops", "driver_metrics"}
     assert all(row["differing"] == 0 for row in rows)
 
 
