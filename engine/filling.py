@@ -86,7 +86,7 @@ def fill(
     Returns:
         The base's tables under contract, sorted by key, with `filled_columns`: a filled cell
         counts under its column, a filled row under each of its columns that is known, the ids of
-        session and driver aside.
+        session and driver aside. Qualifying stays as it is: it has one source for all.
     """
     sources = _sources(base["sessions"], other["sessions"])
     theirs = {name: other[name].join(sources, on=SESSION, how="semi") for name in MEASURED}

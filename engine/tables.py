@@ -238,6 +238,22 @@ class PitStops(EntryTable):
     stationary_time_ms = _duration_ms("time at rest in the box")
 
 
+class Qualifying(EntryTable):
+    """One row per driver of the weekend's qualifying, under the Grand Prix it made the grid of.
+
+    Sprints have no rows: their qualifying is left out. All rows are Jolpica's, whichever provider
+    the session is from, and tell what was driven: a driver who then did not start may have no
+    entry, and two share a place where the source gives it to both.
+    """
+
+    position = dy.Int16(
+        nullable=True, min=1, max=60, description="place in qualifying, before grid penalties"
+    )
+    q1_ms = _duration_ms("best time in the first part; before 2006 mostly that of all qualifying")
+    q2_ms = _duration_ms("best time in the second part")
+    q3_ms = _duration_ms("best time in the third part")
+
+
 class RaceControl(SessionTable):
     """One row per message of race control, in order."""
 
@@ -450,6 +466,7 @@ NORMALIZED: Final[Mapping[str, type[dy.Schema]]] = {
     "pit_stops": PitStops,
     "race_control": RaceControl,
     "weather": Weather,
+    "qualifying": Qualifying,
 }
 """What a provider delivers: one frame per name."""
 

@@ -6,6 +6,10 @@ none is complete, the first incomplete one does, and the session is fetched agai
 
 Who wants to, can have what the chosen one lacks filled from those after it (`engine.filling`);
 what is filled is marked.
+
+Qualifying is Jolpica's to say for every real session, so where the chosen provider gives none,
+Jolpica is asked for it: one request, and no mark, because it has no other source. If that fails,
+the session is taken without it, and the reason stands among the refusals.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from engine.completeness import blank, missing
 from engine.contract import check
 from engine.errors import ContractError, DriveGradeError
 from engine.filling import SIMULATED, fill
-from loaders.providers import ProviderError, provider
+from loaders.providers import ProviderError, jolpica, provider
+from loaders.providers.jolpica_tables import SOURCE as JOLPICA
 from loaders.quarantine import watching
 
 if TYPE_CHECKING:
@@ -49,7 +54,7 @@ class Fetched:
         tables: its normalized tables; if gaps were filled, with `filled_columns`.
         gaps: what it lacks (`engine.completeness`), one phrase each; empty if it is complete.
         refused: the other providers that were asked, and why theirs was not taken, or nothing of
-            it.
+            it. A reason that begins with "qualifying: " is why the session has none.
     """
 
     provider: str
@@ -87,6 +92,18 @@ class _Answers:
                     self.refused[name] = Refusal(name, _incomplete(found))
         return self.tables.get(name)
 
+    def qualifying(self) -> pl.DataFrame:
+        """Give Jolpica's qualifying; nothing is asked that is there already.
+
+        Raises:
+            ProviderError: Jolpica does not answer, or, offline, its answer is not in the cache.
+            ContractError: its answer cannot be used.
+        """
+        if JOLPICA in self.tables:
+            return self.tables[JOLPICA]["qualifying"]
+        with watching(self._settings.quarantine, self._session, JOLPICA):
+            return jolpica.fetch_qualifying(self._session, self._settings)
+
 
 def fetch_session(
     session: SessionKey, settings: Settings, names: Sequence[str], *, fill_gaps: bool = False
@@ -123,7 +140,13 @@ def fetch_session(
     if fill_gaps:
         tables = _filled(tables, names[names.index(chosen) + 1 :], answers)
     answers.refused.pop(chosen, None)
-    return Fetched(chosen, tables, gaps(tables), tuple(answers.refused.values()))
+    refused = [*answers.refused.values()]
+    if tables["qualifying"].is_empty() and chosen not in (SIMULATED, JOLPICA):
+        try:
+            tables = {**tables, "qualifying": answers.qualifying()}
+        except (ProviderError, ContractError) as error:
+            refused.append(Refusal(JOLPICA, f"qualifying: {error}"))
+    return Fetched(chosen, tables, gaps(tables), tuple(refused))
 
 
 def _filled(tables: SessionTables, later: Sequence[str], answers: _Answers) -> SessionTables:

@@ -1,8 +1,8 @@
 """All of history at once: a dump's sessions into the lake.
 
 Every Grand Prix since 1950 and every sprint is parsed in one go, whatever its era knows: a race of
-1955 is a session with entries and without laps. Lap times begin in 1996, pit stops in 1994; what an
-era lacks is null. A race that has no results yet is no session.
+1955 is a session with entries and without laps. Lap times begin in 1996, pit stops and qualifying
+in 1994; what an era lacks is null. A race that has no results yet is no session.
 
 All changed sessions are written at once, so that the lake has the whole dump or none of it. What
 was derived from the rows that went, grades included, goes with them; regrading makes it again.
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 STATES: Final = ("new", "changed", "unchanged", "kept")
 
+COUNTED: Final = ("entries", "laps", "pit_stops", "qualifying")
+"""Tables whose rows a report counts; the drivers of a season are counted with its entries."""
+
 SESSIONS_SCHEMA: Final = pl.Schema(
     {
         "session_id": pl.String(),
@@ -43,6 +46,7 @@ SESSIONS_SCHEMA: Final = pl.Schema(
         "entries": pl.Int64(),
         "laps": pl.Int64(),
         "pit_stops": pl.Int64(),
+        "qualifying": pl.Int64(),
         "laps_source": pl.String(),
         "derived_laps": pl.Int64(),
     }
@@ -60,6 +64,7 @@ SEASONS_SCHEMA: Final = pl.Schema(
         "entries": pl.Int64(),
         "laps": pl.Int64(),
         "pit_stops": pl.Int64(),
+        "qualifying": pl.Int64(),
     }
 )
 """One row per season of the dump: what the lake has of it now. `drivers` are distinct."""
@@ -125,7 +130,8 @@ def import_history(
     """Bring the sessions of a dump into the lake; a second time changes nothing.
 
     A session is kept as the lake has it if it came from another provider, which knows more, or if
-    it has laps there and the dump has none of it. Sessions that the dump does not have stay.
+    it has laps or qualifying there and the dump has none of it. Sessions that the dump does not
+    have stay; so does all qualifying if the dump lacks that table.
 
     Args:
         path: a folder or zip of the dump (`loaders.providers.jolpica_dump.read_dump`).
@@ -146,6 +152,8 @@ def import_history(
     used = usable(read_dump(path), source)
     progress("parsing the sessions")
     tables = dict(dump_tables(used.dump, source))
+    if "qualifying" not in used.dump:
+        del tables["qualifying"]
     tables["sessions"] = tables["sessions"].join(tables["entries"], on=SESSION, how="semi")
     progress("comparing them with the lake")
     sessions, not_in_dump = _compared(tables, lake.snapshot(settings.lake), replace=replace)
@@ -170,12 +178,15 @@ def _compared(
     seasons = set(tables["sessions"]["season"])
     there = {
         name: lake.collect(seen.scan(name, seasons), seen.lake)
-        for name in NORMALIZED
+        for name in tables
         if name in seen.manifest.files
     }
     stored = there.get("sessions", empty("sessions")).select(*SESSION, lake_source="data_source")
-    laps = there.get("laps", empty("laps")).select(SESSION).unique()
-    lost = laps.join(tables["laps"], on=SESSION, how="anti")["session_id"].to_list()
+    lost = [
+        session_id
+        for name in {"laps", "qualifying"} & there.keys()
+        for session_id in there[name].join(tables[name], on=SESSION, how="anti")["session_id"]
+    ]
     same = _digests(tables).join(_digests(there), on=["session_id", "digest"], how="semi")
     is_richer = (pl.col("lake_source") != SOURCE) | pl.col("session_id").is_in(lost)
     state = (
@@ -225,11 +236,11 @@ def _described(
     sessions: pl.DataFrame, tables: Mapping[str, pl.DataFrame], sources: pl.DataFrame
 ) -> pl.DataFrame:
     """Add to each session its rows in the dump and where its laps are from."""
-    for name in ("entries", "laps", "pit_stops"):
-        rows = tables[name].group_by(SESSION).agg(pl.len().alias(name))
+    for name in COUNTED:
+        rows = tables.get(name, empty(name)).group_by(SESSION).agg(pl.len().alias(name))
         sessions = sessions.join(rows, on=SESSION, how="left")
     of_race = sources.with_columns(session_id=pl.format("{}-{}", "season", "round"))
-    counts = pl.col("entries", "laps", "pit_stops", "derived_laps").fill_null(0)
+    counts = pl.col(*COUNTED, "derived_laps").fill_null(0)
     return (
         sessions.join(of_race.drop("season", "round"), on=SESSION, how="left")
         .with_columns(counts)
@@ -252,7 +263,7 @@ def _seasons(seen: Snapshot, seasons: Collection[int]) -> pl.DataFrame:
         .agg(drivers=pl.col("driver_id").n_unique(), entries=pl.len()),
         *(
             seen.scan(name, seasons).group_by(season).agg(pl.len().alias(name))
-            for name in ("laps", "pit_stops")
+            for name in COUNTED[1:]
         ),
     ]
     counted = plans[0]

@@ -20,13 +20,15 @@ from engine.contract import SHOWN_ROWS
 from engine.errors import ContractError
 from engine.tables import TABLES
 from loaders.providers import ProviderError
-from loaders.providers.jolpica_dump import FILES, OPTIONAL_FILES
+from loaders.providers.jolpica_dump import FILES, OPTIONAL_FILES, part_times_ms
+from loaders.providers.jolpica_tables import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAPS: Final = "lap_times"
 MORE_LAPS: Final = "lap_times_from_fastf1"
+QUALIFYING: Final = "qualifying"
 
 TIMED: Final = "ff1"
 """The `source` of a lap in `MORE_LAPS` that has an official time."""
@@ -45,6 +47,7 @@ KEYS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     LAPS: ((*ENTERED, "lap"),),
     MORE_LAPS: ((*ENTERED, "lap"),),
     "pit_stops": ((*ENTERED, "lap"),),
+    QUALIFYING: (ENTERED,),
 }
 """Columns that together name one row; results have none, for a driver may have had two cars."""
 
@@ -66,12 +69,18 @@ BOUNDS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "lap": ("pit_stops", "lap_number"),
         "milliseconds": ("pit_stops", "pit_lane_time_ms"),
     },
+    QUALIFYING: {name: (QUALIFYING, name) for name in ("position", *PARTS)},
 }
 """Table → column → table and column whose contract its values must keep."""
 
-UNKNOWN_BELOW_ONE: Final = ("grid", "position", "positionOrder", "milliseconds")
+TIMES: Final = ("milliseconds", *PARTS)
+"""Columns that hold times in ms."""
+
+UNKNOWN_BELOW_ONE: Final = ("grid", "position", "positionOrder", *TIMES)
 """Columns where less than 1 says that the source does not know."""
 
+NO_RACE: Final = "its race is not in races"
+NO_DRIVER: Final = "its driver is not in drivers"
 NO_TIME: Final = "a time below 1 ms is none; the row is taken without it"
 
 
@@ -136,6 +145,8 @@ def usable(dump: Mapping[str, pl.DataFrame], source: str) -> Usable:
     }
     more = _more_laps(dump, in_race, left_out)
     used[LAPS] = pl.concat([used[LAPS], more], how="diagonal")
+    if QUALIFYING in dump:
+        used[QUALIFYING] = _qualifying(dump, left_out)
     held = dump["races"].join(entered, on="raceId", how="semi")
     return Usable({**dump, **results, **used, "races": held}, tuple(left_out))
 
@@ -189,9 +200,9 @@ def _with_names(results: pl.DataFrame, dump: Mapping[str, pl.DataFrame], day: st
 def _unnamed() -> dict[str, pl.Expr]:
     """Why a result is not taken: reason → which rows."""
     return {
-        "its race is not in races": ~pl.col("has_race"),
+        NO_RACE: ~pl.col("has_race"),
         "its race has no date": ~pl.col("has_day"),
-        "its driver is not in drivers": ~pl.col("has_driver"),
+        NO_DRIVER: ~pl.col("has_driver"),
         "its constructor is not in constructors": ~pl.col("has_team"),
     }
 
@@ -212,6 +223,14 @@ def _more_laps(
     reasons = {f"its race has laps in {LAPS}": pl.col("has_laps"), **_stranger()}
     more = _sift(MORE_LAPS, marked, reasons, left_out)
     return more.with_columns(pl.col("source").fill_null("unknown"))
+
+
+def _qualifying(dump: Mapping[str, pl.DataFrame], left_out: list[LeftOut]) -> pl.DataFrame:
+    """Take the drivers in qualifying who have a name; an entry in the race they need not have."""
+    races, drivers = dump["races"].select("raceId"), dump["drivers"].select("driverId")
+    marked = _mark(_mark(dump[QUALIFYING], races, "has_race"), drivers, "has_driver")
+    reasons = {NO_RACE: ~pl.col("has_race"), NO_DRIVER: ~pl.col("has_driver")}
+    return _sift(QUALIFYING, marked.with_columns(part_times_ms()), reasons, left_out)
 
 
 def _mark(frame: pl.DataFrame, known: pl.DataFrame, name: str) -> pl.DataFrame:
@@ -238,13 +257,15 @@ def _sift(
     told = marked.with_columns(reason=reason)
     taken = told.filter(pl.col("reason").is_null())
     refused = told.filter(pl.col("reason").is_not_null())
-    names = [name for name in (*ENTERED, "lap") if name in FILES[likened]]
+    schema = {**FILES, **OPTIONAL_FILES}[table]
+    names = [name for name in (*ENTERED, "lap") if name in schema]
     for (text,), rows in refused.group_by("reason", maintain_order=True):
         left_out.append(LeftOut(table, str(text), rows.height, _texts(rows, names)))
-    timeless = taken.filter(pl.col("milliseconds") < 1)
+    times = pl.col([name for name in TIMES if name in taken.columns])
+    timeless = taken.filter(pl.any_horizontal(times < 1))
     if not timeless.is_empty():
         left_out.append(LeftOut(table, NO_TIME, timeless.height, _texts(timeless, names)))
-    return taken.select({**FILES, **OPTIONAL_FILES}[table].names())
+    return taken.select(schema.names())
 
 
 def _misfits(table: str) -> dict[str, pl.Expr]:

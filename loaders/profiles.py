@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 BUNDLED: Final = RESOURCES / "data" / "calibration"
 """Folder of the profiles that come with the project, one JSON file each."""
 
+OF_A_MODEL: Final = b'"model_version"'
+"""What a profile of a later model than v1 says in its file."""
+
 DEFAULT: Final = "baseline"
 """Profile that is activated when the warehouse has no active one."""
 
@@ -46,12 +49,17 @@ def read_profile(name_or_path: str | Path) -> CalibrationProfile:
     try:
         return CalibrationProfile.model_validate_json(path.read_bytes())
     except OSError:
-        bundled = ", ".join(sorted(file.stem for file in BUNDLED.glob("*.json"))) or "none"
+        bundled = ", ".join(path.stem for path in bundled_files()) or "none"
         raise ProfileError(
             f"{name_or_path} cannot be read; name a JSON file or a bundled profile: {bundled}"
         ) from None
     except ValidationError as error:
         raise ProfileError(f"{path}: {faults(error)}") from None
+
+
+def bundled_files(folder: Path = BUNDLED) -> list[Path]:
+    """List the files of profiles of model v1 in a folder, by name; those of v2 name their model."""
+    return [path for path in sorted(folder.glob("*.json")) if OF_A_MODEL not in path.read_bytes()]
 
 
 def import_profile(connection: Connection, profile: CalibrationProfile) -> tuple[str, int, bool]:
@@ -135,7 +143,7 @@ def ensure_profiles(connection: Connection, folder: Path = BUNDLED) -> None:
     Raises:
         ProfileError: a file is not a profile, or `baseline` is missing and nothing is active.
     """
-    profiles = [read_profile(path) for path in sorted(folder.glob("*.json"))]
+    profiles = [read_profile(path) for path in bundled_files(folder)]
     with transaction(connection, "importing the bundled profiles"):
         run_file(connection, "statements/lock_profiles")
         for profile in profiles:

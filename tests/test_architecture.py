@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 ENGINE = sorted((ROOT / "engine").rglob("*.py"))
 LOADERS = sorted((ROOT / "loaders").rglob("*.py"))
 
-ENGINE_MAY_IMPORT = {"polars", "pydantic", "dataframely", "engine"} | (
+ENGINE_MAY_IMPORT = {"polars", "pydantic", "dataframely", "numpy", "engine"} | (
     set(sys.stdlib_module_names)
     - {"io", "os", "pathlib", "shutil", "socket", "sqlite3", "subprocess", "tempfile", "time"}
     - {"asyncio", "datetime", "http", "logging", "multiprocessing", "pickle", "random", "urllib"}

@@ -76,6 +76,33 @@ def test_sessions_of_one_seed_draw_different_numbers() -> None:
     assert sprint != race
 
 
+# qualifying ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scenario", "seed"), EVERY, ids=IDS)
+def test_qualifying_makes_the_grid(scenario: Scenario, seed: int) -> None:
+    """Fifteen go on, then ten; each part's order decides about those whose last it is.
+
+    Who is out was slower than all who went on. Who starts from the pit lane, or not at all, leaves
+    his slot to the next. A sprint has none.
+    """
+    tables = driven(scenario, seed)[0]
+    rows = tables["qualifying"].sort("position")
+    if scenario.session.session_kind == "sprint":
+        assert rows.is_empty()
+        return
+    assert rows["position"].to_list() == list(range(1, 21))
+    for column, drivers, going_on in (("q1_ms", 20, 15), ("q2_ms", 15, 10), ("q3_ms", 10, 0)):
+        times_ms = rows[column].drop_nulls()
+        out_ms = times_ms[going_on:]
+        assert rows[column].null_count() == 20 - drivers == 20 - len(times_ms)
+        assert out_ms.is_sorted()
+        assert max(times_ms[:going_on], default=0) < out_ms[0]
+    grid = tables["entries"].sort("grid_position").drop_nulls("grid_position")["driver_id"]
+    assert rows.filter(pl.col("driver_id").is_in(grid.to_list()))["driver_id"].equals(grid)
+    assert set(rows["driver_id"]) == {driver.driver_id for driver in scenario.drivers}
+
+
 # clocks and order ---------------------------------------------------------------------------
 
 

@@ -29,6 +29,7 @@ from benchmarks.simulator.cars import (
     potential_s,
 )
 from benchmarks.simulator.control import CLEAR, LIGHTS_OUT_MS, PACE_FACTOR, RaceControl
+from benchmarks.simulator.qualifying import qualify
 from benchmarks.simulator.records import Contest, Finish, LapRecord, in_ms
 from benchmarks.simulator.traffic import catch_up, lapping_ms, racing_end_ms
 
@@ -47,9 +48,6 @@ START_SCATTER_S: Final = 0.75
 START_GAP_S: Final = 0.25
 """First lap: lost to acceleration, per slot, by starting from the pits, to luck; gap left, s."""
 
-QUALIFYING_SCATTER_S: Final = 0.18
-"""How far a qualifying lap misses a driver's pace, in seconds."""
-
 RETIREMENT_SHARE: Final = 0.35
 """Share of the lap after which a car that fails on the track stops."""
 
@@ -66,20 +64,11 @@ WARNING_DELETIONS: Final = 3
 """Deleted laps that bring the black and white flag."""
 
 
-def qualify(scenario: Scenario, dice: Dice) -> list[Driver]:
-    """Draw the order in qualifying, fastest first."""
-    laps = [
-        driver.team.pace_s + driver.pace_s + dice.normal(QUALIFYING_SCATTER_S)
-        for driver in scenario.drivers
-    ]
-    order = sorted(range(len(laps)), key=lambda index: (laps[index], index))
-    return [scenario.drivers[index] for index in order]
-
-
 class Race:
     """One session in progress; `run` drives it to the flag and leaves the records.
 
     Attributes:
+        qualified: everybody, in the order of qualifying.
         grid: drivers who took the start from the grid, in order.
         laps: every lap, in the order they ended.
         visits: (driver id, visit) for every visit to the pit lane.
@@ -105,9 +94,8 @@ class Race:
         self.green_lap: int | None = None
         self._agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self._agenda_number = 0
-        order = [
-            d for d in qualify(scenario, self.dice) if d.driver_id not in scenario.did_not_start
-        ]
+        self.qualified = qualify(scenario, self.dice)
+        order = [d for d, _ in self.qualified if d.driver_id not in scenario.did_not_start]
         self.grid = [d for d in order if d.driver_id not in scenario.pit_lane_starts]
         self.cars = [
             self._prepare(slot, driver)

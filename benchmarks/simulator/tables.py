@@ -12,6 +12,7 @@ import polars as pl
 
 from benchmarks.simulator.cars import Dice, wetness
 from benchmarks.simulator.control import LIGHTS_OUT_MS
+from benchmarks.simulator.qualifying import part_times
 from benchmarks.simulator.result import STATUS_TEXTS, classify
 from engine.contract import check
 from engine.tables import NORMALIZED, polars_schema
@@ -81,7 +82,7 @@ def session_tables(race: Race, seed: int) -> dict[str, pl.DataFrame]:
 
     Args:
         race: a race that has been run.
-        seed: for what hangs on no decision of the race: sector shares, speeds, weather.
+        seed: for what decides nothing in the race: sectors, speeds, weather, qualifying times.
     """
     dice = Dice(seed, race.scenario.session, use=1)
     frames = {
@@ -91,6 +92,7 @@ def session_tables(race: Race, seed: int) -> dict[str, pl.DataFrame]:
         "pit_stops": _pit_stops(race),
         "race_control": _race_control(race),
         "weather": _weather(race, dice),
+        "qualifying": _qualifying(race, seed),
     }
     session_id = race.scenario.session.session_id
     return {
@@ -312,6 +314,11 @@ def _race_control(race: Race) -> pl.DataFrame:
 
 def _lead_lap(race: Race, at_ms: int) -> int:
     return max(1, bisect_right(race.lead_starts_ms, at_ms))
+
+
+def _qualifying(race: Race, seed: int) -> pl.DataFrame:
+    dice = Dice(seed, race.scenario.session, use=2)
+    return _frame("qualifying", part_times(race.scenario, race.qualified, dice))
 
 
 def _weather(race: Race, dice: Dice) -> pl.DataFrame:

@@ -3,6 +3,8 @@
 A provider module offers ``fetch(session, settings) -> SessionTables``. It gives every table of
 `engine.tables.NORMALIZED` under contract, leaves null what its source does not know, and raises
 `ProviderError` when the source has no usable session. Providers do not import one another.
+
+Qualifying is Jolpica's to say: a provider may leave it empty (`loaders.fallback`).
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ What is left out or set to null, and why:
 - a car without an official result and without laps: not an entry of this session;
 - durations, stints, places and grids below the least value that can mean anything;
 - ``is_fresh_tyre`` where neither compound nor age is known: FastF1 fills in a default;
-- the stints of a driver of whom no tyre is known: FastF1 puts all laps into stint 1.
+- the stints of a driver of whom no tyre is known: FastF1 puts all laps into stint 1;
+- qualifying, which is another session to FastF1.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def fetch(session: SessionKey, settings: Settings) -> SessionTables:
         "pit_stops": parse_pit_stops(session, raw["laps"], entries),
         "race_control": parse_race_control(session, raw["race_control"]),
         "weather": parse_weather(session, raw["weather"]),
+        "qualifying": tables.empty("qualifying"),
     }
 
 

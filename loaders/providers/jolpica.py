@@ -1,8 +1,10 @@
-"""Jolpica's API: official classification, lap times and pit stops, of every season there is.
+"""Jolpica's API: classification, qualifying, lap times and pit stops, of every season there is.
 
-It knows lap times from 1996 on and pit stops from 1994 on, for Grands Prix only; tyres, sectors,
-track status, race control and weather it does not know, and those are null or empty. A race
-takes about 16 requests, so a whole history is read from the dump (`jolpica_dump`).
+It knows lap times from 1996 on, pit stops and qualifying from 1994 on, for Grands Prix only;
+tyres, sectors, track status, race control and weather it does not know, and those are null or
+empty. A race takes about 17 requests, so a whole history is read from the dump (`jolpica_dump`).
+
+Qualifying is Jolpica's to say for the sessions of all providers (`fetch_qualifying`).
 """
 
 from __future__ import annotations
@@ -16,9 +18,19 @@ from engine import tables
 from engine.errors import ContractError
 from loaders import jolpica_api
 from loaders.http import open_client
-from loaders.jolpica_api import Clock, Digits, Document, Entered, Id, Points, ShortText
+from loaders.jolpica_api import (
+    Clock,
+    Digits,
+    Document,
+    Driver,
+    Entered,
+    Id,
+    Points,
+    ShortText,
+)
 from loaders.providers import ProviderError
 from loaders.providers.jolpica_tables import (
+    FIRST_SEASON_WITH_PARTS,
     RAW,
     SOURCE,
     check_complete,
@@ -26,12 +38,14 @@ from loaders.providers.jolpica_tables import (
     parse_entries,
     parse_laps,
     parse_pit_stops,
+    parse_qualifying,
     parse_sessions,
 )
 from loaders.strict_json import validate_records
 
 if TYPE_CHECKING:
     from engine.tables import SessionKey
+    from loaders.http import Client
     from loaders.jolpica_api import Race
     from loaders.providers import SessionTables
     from loaders.settings import Settings
@@ -71,11 +85,21 @@ class PitStop(Document):
     duration: Clock | None = None
 
 
+class Qualified(Document):
+    """A driver's place and times in qualifying; what is no time is none."""
+
+    driver: Driver = Field(alias="Driver")
+    position: Digits | None = None
+    q1: ShortText | None = Field(default=None, alias="Q1")
+    q2: ShortText | None = Field(default=None, alias="Q2")
+    q3: ShortText | None = Field(default=None, alias="Q3")
+
+
 def fetch(session: SessionKey, settings: Settings) -> SessionTables:
     """Fetch one session from the API.
 
     Args:
-        session: a race, or a sprint, of which Jolpica has neither laps nor pit stops.
+        session: a race, or a sprint, of which Jolpica has no laps, pit stops or qualifying.
         settings: where Jolpica answers, limits and cache.
 
     Raises:
@@ -94,6 +118,7 @@ def fetch(session: SessionKey, settings: Settings) -> SessionTables:
             )
         timings = jolpica_api.ask(client, session, "laps").rows if is_race else []
         stops = jolpica_api.ask(client, session, "pitstops").rows if is_race else []
+        qualifying = _qualifying(client, session) if is_race else tables.empty("qualifying")
     raw_stops = raw_pit_stops(session, validate_records(stops, PitStop, name, "pit_stops"))
     raw_timings = raw_laps(session, validate_records(timings, Timing, name, "laps"))
     entries = parse_entries(
@@ -111,7 +136,37 @@ def fetch(session: SessionKey, settings: Settings) -> SessionTables:
         "pit_stops": pit_stops,
         "race_control": tables.empty("race_control"),
         "weather": tables.empty("weather"),
+        "qualifying": qualifying,
     }
+
+
+def fetch_qualifying(session: SessionKey, settings: Settings) -> pl.DataFrame:
+    """Fetch who drove which times in a weekend's qualifying, in one request.
+
+    Args:
+        session: a race; nothing is asked of a sprint.
+        settings: where Jolpica answers, limits and cache.
+
+    Returns:
+        `engine.tables.Qualifying`; no rows if Jolpica has none.
+
+    Raises:
+        ProviderError: no answer, or one about another race.
+        ContractError: the answer cannot be read, or values break the table's contract.
+    """
+    if session.session_kind != "race":
+        return tables.empty("qualifying")
+    with open_client(jolpica_api.source(settings), settings) as client:
+        return _qualifying(client, session)
+
+
+def _qualifying(client: Client, session: SessionKey) -> pl.DataFrame:
+    name = f"{SOURCE} {session.session_id}"
+    rows = jolpica_api.ask(client, session, "qualifying").rows
+    raw = raw_qualifying(session, validate_records(rows, Qualified, name, "qualifying"))
+    has_parts = session.season >= FIRST_SEASON_WITH_PARTS
+    _check_columns(raw, "qualifying", ("position", "q1_ms") if has_parts else ("position",), name)
+    return parse_qualifying(raw, name)
 
 
 def raw_session(session: SessionKey, race: Race) -> pl.DataFrame:
@@ -184,10 +239,27 @@ def raw_pit_stops(session: SessionKey, stops: list[PitStop]) -> pl.DataFrame:
     return _raw(texts, "pit_stops", session)
 
 
+def raw_qualifying(session: SessionKey, qualified: list[Qualified]) -> pl.DataFrame:
+    """Put qualifying into a raw table, one row per driver."""
+    texts = pl.DataFrame(
+        {
+            "driver_id": [row.driver.driver_id for row in qualified],
+            "position": [_integer(row.position) for row in qualified],
+            "q1": [row.q1 for row in qualified],
+            "q2": [row.q2 for row in qualified],
+            "q3": [row.q3 for row in qualified],
+        },
+        schema_overrides=dict.fromkeys(("driver_id", "q1", "q2", "q3"), pl.String),
+    )
+    return _raw(texts, "qualifying", session)
+
+
 def _raw(texts: pl.DataFrame, table: str, session: SessionKey) -> pl.DataFrame:
     """Read the times as ms and add the session."""
+    times = [name for name in ("time", "q1", "q2", "q3") if name in texts.columns]
     return (
-        texts.with_columns(session_id=pl.lit(session.session_id), time_ms=milliseconds("time"))
+        texts.with_columns(milliseconds(name).alias(f"{name}_ms") for name in times)
+        .with_columns(session_id=pl.lit(session.session_id))
         .select(RAW[table].names())
         .cast(RAW[table])
     )

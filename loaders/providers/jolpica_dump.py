@@ -17,11 +17,14 @@ from engine import tables
 from engine.errors import ContractError
 from loaders.providers import ProviderError
 from loaders.providers.jolpica_tables import (
+    PARTS,
     RAW,
     check_complete,
+    milliseconds,
     parse_entries,
     parse_laps,
     parse_pit_stops,
+    parse_qualifying,
     parse_sessions,
 )
 
@@ -106,8 +109,19 @@ FILES: Final[Mapping[str, pl.Schema]] = {
 
 OPTIONAL_FILES: Final[Mapping[str, pl.Schema]] = {
     "lap_times_from_fastf1": pl.Schema({**FILES["lap_times"], "source": pl.String()}),
+    "qualifying": pl.Schema(
+        {
+            "raceId": pl.Int64(),
+            "driverId": pl.Int64(),
+            "position": pl.Int64(),
+            "q1": pl.String(),
+            "q2": pl.String(),
+            "q3": pl.String(),
+        }
+    ),
 }
-"""Tables that not every dump has: laps of races that `lap_times` lacks, and how each was timed."""
+"""Tables that not every dump has: laps of races that `lap_times` lacks, with how each was timed;
+and qualifying."""
 
 
 def read_dump(path: Path) -> dict[str, pl.DataFrame]:
@@ -160,6 +174,7 @@ def dump_tables(dump: Mapping[str, pl.DataFrame], source: str) -> SessionTables:
         "pit_stops": parse_pit_stops(stops, source),
         "race_control": tables.empty("race_control"),
         "weather": tables.empty("weather"),
+        "qualifying": parse_qualifying(raw_qualifying(dump), source),
     }
 
 
@@ -174,7 +189,8 @@ def fetch_from_dump(session: SessionKey, path: Path) -> SessionTables:
     name = f"jolpica dump {session.session_id}"
     races = dump["races"].filter(pl.col("year") == session.season, pl.col("round") == session.round)
     is_race = session.session_kind == "race"
-    wanted = {"results", "lap_times", "pit_stops"} if is_race else {"sprint_results"}
+    of_race = {"results", "lap_times", "pit_stops", "qualifying"}
+    wanted = of_race if is_race else {"sprint_results"}
     own = {
         table: frame.join(races, on="raceId", how="semi") if table in wanted else frame.clear()
         for table, frame in dump.items()
@@ -240,15 +256,29 @@ def raw_results(dump: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     )
 
 
+def raw_qualifying(dump: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """List the drivers in qualifying of each Grand Prix; none if the dump has not the table."""
+    if "qualifying" not in dump:
+        return RAW["qualifying"].to_frame()
+    rows = _of_race(dump, "qualifying").with_columns(part_times_ms())
+    return rows.select(RAW["qualifying"].names())
+
+
+def part_times_ms() -> list[pl.Expr]:
+    """Read the texts q1, q2 and q3 as columns in ms; null where it is no time."""
+    return [milliseconds(name.removesuffix("_ms")).alias(name) for name in PARTS]
+
+
 def _of_race(dump: Mapping[str, pl.DataFrame], table: str) -> pl.DataFrame:
-    """Laps or pit stops with names instead of numbers; a number without a name stays null."""
+    """Rows of a race with names instead of numbers; a number without a name stays null."""
+    names = {"driverRef": "driver_id", "lap": "lap_number", "milliseconds": "time_ms"}
     races = dump["races"].select("raceId", "year", "round")
     return (
         dump[table]
         .join(races, on="raceId")
         .join(dump["drivers"].select("driverId", "driverRef"), on="driverId", how="left")
         .with_columns(session_id=_session_id("race"))
-        .rename({"driverRef": "driver_id", "lap": "lap_number", "milliseconds": "time_ms"})
+        .rename(names, strict=False)
     )
 
 

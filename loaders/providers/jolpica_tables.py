@@ -1,7 +1,8 @@
 """Jolpica's and Ergast's rows into tables under contract: the same for the API and the dump.
 
-The raw tables (`RAW`) have one row per session, result, lap and pit stop, typed, with a
-`session_id`; `parse_*` are pure, take any number of sessions at once, and invent nothing.
+The raw tables (`RAW`) have one row per session, result, lap, pit stop and driver in qualifying,
+typed, with a `session_id`; `parse_*` are pure, take any number of sessions at once, and invent
+nothing.
 
 The session clock starts when the lights go out. It is the sum of the lap times so far, and ends
 for a driver at the first lap whose time is missing.
@@ -32,6 +33,12 @@ COMPLETE_SINCE: Final = 2015
 
 SLACK_LAPS: Final = 1
 """Laps by which timed and credited may differ: a lap begun but not credited, or lap 1 alone."""
+
+PARTS: Final = ("q1_ms", "q2_ms", "q3_ms")
+"""Columns that hold the times of qualifying's parts."""
+
+FIRST_SEASON_WITH_PARTS: Final = 2006
+"""From this season on qualifying has three parts, and everybody drives in the first."""
 
 RAW: Final = {
     "sessions": pl.Schema(
@@ -81,6 +88,16 @@ RAW: Final = {
             "driver_id": pl.String(),
             "lap_number": pl.Int64(),
             "time_ms": pl.Int64(),
+        }
+    ),
+    "qualifying": pl.Schema(
+        {
+            "session_id": pl.String(),
+            "driver_id": pl.String(),
+            "position": pl.Int64(),
+            "q1_ms": pl.Int64(),
+            "q2_ms": pl.Int64(),
+            "q3_ms": pl.Int64(),
         }
     ),
 }
@@ -161,6 +178,14 @@ def parse_pit_stops(raw: pl.DataFrame, source: str) -> pl.DataFrame:
         pl.col("session_id", "driver_id", "lap_number"),
         pit_lane_time_ms=_at_least(1, "time_ms"),
     ).pipe(_contract, "pit_stops", source)
+
+
+def parse_qualifying(raw: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Give place and times in ms of every driver in qualifying; a time of nothing is none."""
+    return raw.select(
+        pl.col("session_id", "driver_id"),
+        *(_at_least(1, name).alias(name) for name in ("position", *PARTS)),
+    ).pipe(_contract, "qualifying", source)
 
 
 def check_complete(

@@ -10,7 +10,7 @@ What OpenF1 does not know, and what becomes of it:
 - whether the classification is final: it may lack penalties given after the flag;
 - that a classified car had stopped: told from its last timed lap, else it counts as lapped;
 - the order of unclassified cars that ran equally far, where timing does not tell: null;
-- planned distance, speed at the line, personal bests, accuracy: null.
+- planned distance, speed at the line, personal bests, accuracy, qualifying: null or empty.
 
 Session clocks count from `CLOCK_LEAD` before the scheduled start.
 """
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from pyrate_limiter import Duration, Rate
 
+from engine import tables
 from loaders import jolpica_api
 from loaders.http import Source, open_client
 from loaders.identity import identities
@@ -247,6 +248,7 @@ def parse_tables(
         "pit_stops": parse_pit_stops(session, raw["pit"], laps, entries, zero),
         "race_control": parse_race_control(session, raw["race_control"]),
         "weather": parse_weather(session, raw["weather"], zero),
+        "qualifying": tables.empty("qualifying"),
     }
 
 

@@ -9,23 +9,25 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.errors import ContractError
-from engine.tables import SessionKey
+from engine.tables import SessionKey, empty
 from loaders import jobs, lake, postgres
 from loaders.fallback import fetch_session, fill_from, gaps
 from loaders.grading import grade_session
 from loaders.profiles import read_profile
-from loaders.providers import ProviderError, openf1, simulated
+from loaders.providers import ProviderError, jolpica, openf1, simulated
 from loaders.settings import Settings
-from tests.replay import Replay, edited, replay, status
+from tests.replay import Replay, edited, replay, status, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from loaders.providers import SessionTables
     from tests.conftest import RealRace
+    from tests.replay import Answer
 
 RACE = SessionKey(2099, 1)
+MARKS = {"filled_columns": empty("filled_columns")}
 
 
 @pytest.fixture
@@ -111,6 +113,70 @@ def test_a_race_falls_back_from_openf1_to_jolpica(replayed: tuple[Replay, Settin
     assert [refusal.provider for refusal in fetched.refused] == ["openf1"]
     assert "503" in fetched.refused[0].reason
     assert fetched.tables["laps"]["compound"].is_null().all()
+
+
+@pytest.mark.realdata
+def test_qualifying_comes_from_jolpica_whoever_has_the_race(
+    replayed: tuple[Replay, Settings],
+) -> None:
+    """One request beside OpenF1's, and no mark: it is as Jolpica would give it with the race."""
+    running, settings = replayed
+    session = SessionKey(2023, 10)
+    fetched = fetch_session(session, settings, ["openf1"])
+    asked = [path for path in running.asked if "qualifying" in path]
+    assert asked == ["/ergast/f1/2023/10/qualifying.json?limit=100&offset=0"]
+    assert (fetched.provider, fetched.refused) == ("openf1", ())
+    assert "filled_columns" not in fetched.tables
+    qualifying = fetched.tables["qualifying"]
+    assert qualifying.height == 20
+    assert_frame_equal(qualifying, jolpica.fetch(session, settings)["qualifying"])
+    entered = fetched.tables["entries"]["driver_id"].to_list()
+    assert qualifying["driver_id"].is_in(entered).all()
+
+
+@pytest.mark.realdata
+def test_qualifying_that_is_there_is_not_asked_for_again(
+    replayed: tuple[Replay, Settings],
+) -> None:
+    """Jolpica has it with the race, whether it is the source or only fills gaps."""
+    running, settings = replayed
+    session = SessionKey(2023, 9)
+    for names in (["openf1", "jolpica"], ["jolpica"]):
+        running.reset()
+        fetched = fetch_session(session, settings, names, fill_gaps=True)
+        assert fetched.provider == names[0]
+        assert fetched.tables["qualifying"].height == 20
+        assert len([path for path in running.asked if "qualifying" in path]) == 1
+        assert ("qualifying", "q1_ms") not in marks({**MARKS, **fetched.tables})
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (status(503), "no answer from"),
+        (written("driverId", "null"), "driverId: Input should be"),
+    ],
+)
+def test_a_race_is_taken_without_qualifying(
+    replayed: tuple[Replay, Settings], fault: Callable[[Answer], Answer], said: str
+) -> None:
+    """Jolpica's qualifying is out of reach, or broken: the race is whole, and the reason told.
+
+    What was sent lies in quarantine if it was broken.
+    """
+    running, asked = replayed
+    running.fail("/qualifying", fault, times=None)
+    fetched = fetch_session(
+        SessionKey(2023, 10), asked.model_copy(update={"http_timeout_s": 1.0}), ["openf1"]
+    )
+    assert (fetched.provider, fetched.gaps) == ("openf1", ())
+    assert fetched.tables["qualifying"].is_empty()
+    ((name, reason),) = fetched.refused
+    assert name == "jolpica"
+    assert reason.startswith("qualifying: ")
+    assert said in reason
+    assert (asked.quarantine / "2023-10").exists() == ("driverId" in said)
 
 
 def test_nothing_real_fills_what_is_simulated(offline: Settings) -> None:

@@ -54,6 +54,12 @@ def lap(race: int, driver: int, number: int, time_ms: int, **values: object) -> 
     }  # fmt: skip
 
 
+def qualified(race: int, driver: int, place: int | None, *times: str | None) -> dict[str, Any]:
+    """A row of qualifying, with up to three times."""
+    parts = dict(zip(("q1", "q2", "q3"), times, strict=False))
+    return {"raceId": race, "driverId": driver, "position": place, **parts}
+
+
 def race(number: int, year: int, round_number: int, **values: object) -> dict[str, Any]:
     """A race at the circuit that exists, on 1 May."""
     return {
@@ -98,6 +104,13 @@ def made_up() -> Dump:
             lap(4, 7, 2, 92_000, source="ff1"),
             lap(4, 7, 3, 0, source="ff1_gap"),
             lap(4, 7, 4, 93_000, source="ff1"),
+        ],
+        "qualifying": [
+            qualified(2, 7, 1, "1:21.500"),
+            qualified(2, 8, 2, "16:42.640"),
+            qualified(3, 8, 1, "1:22.043", "1:21.9", "59.001"),
+            qualified(3, 7, 2, "1:22.367", "", "DNF"),
+            qualified(5, 7, None),
         ],
     }  # fmt: skip
 
@@ -159,12 +172,14 @@ def test_every_era_comes_in_with_what_it_knows(home: Settings, tmp_path: Path, k
     report = import_history(written(made_up(), tmp_path / f"dump.{kind}", kind), home)
     assert [key.session_id for key in lake.sessions(home.lake)] == HELD
     assert report.seasons.rows() == [
-        # season, races, sprints, drivers, entries, laps, stops
-        (1955, 1, 0, 2, 2, 0, 0),
-        (1994, 1, 0, 1, 1, 0, 1),
-        (2021, 1, 1, 2, 3, 4, 1),
-        (2022, 1, 0, 2, 2, 4, 0),
+        # season, races, sprints, drivers, entries, laps, stops, qualified
+        (1955, 1, 0, 2, 2, 0, 0, 0),
+        (1994, 1, 0, 1, 1, 0, 1, 2),
+        (2021, 1, 1, 2, 3, 4, 1, 2),
+        (2022, 1, 0, 2, 2, 4, 0, 0),
     ]
+    told = report.sessions.filter(pl.col("qualifying") > 0).select("session_id", "qualifying")
+    assert told.rows() == [("1994-1", 2), ("2021-1", 2)]
     columns = ("driver_name", "driver_code", "driver_number", "position", "status", "race_time_ms")
     assert rows(home, "entries", "1955-2", *columns) == [
         ("Ada Ärmel", None, None, 1, "finished", 7_200_000),
@@ -183,6 +198,41 @@ def test_every_era_comes_in_with_what_it_knows(home: Settings, tmp_path: Path, k
         (1, 96_000, 0, 96_000, False, False),
     ]
     assert rows(home, "entries", "2021-1-sprint", "driver_id", "completed_laps") == [("bo", 3)]
+
+
+def test_qualifying_comes_in_under_the_race(
+    home: Settings, bring_in: Callable[..., HistoryReport]
+) -> None:
+    """Times in ms, null where it is none; also of who then did not start; none of the sprint.
+
+    That of a race to come is no row yet, and nothing to complain of.
+    """
+    report = bring_in(made_up())
+    columns = ("driver_id", "position", "q1_ms", "q2_ms", "q3_ms")
+    assert rows(home, "qualifying", "2021-1", *columns) == [
+        ("ada", 2, 82_367, None, None),
+        ("bo", 1, 82_043, 81_900, 59_001),
+    ]
+    assert rows(home, "qualifying", "1994-1", *columns) == [
+        ("ada", 1, 81_500, None, None),
+        ("bo", 2, 1_002_640, None, None),
+    ]
+    assert rows(home, "qualifying", "2021-1-sprint", *columns) == []
+    assert rows(home, "entries", "1994-1", "driver_id") == [("ada",)]
+    assert [left.table for left in report.left_out] == ["lap_times_from_fastf1"]
+
+
+def test_a_time_of_nothing_in_qualifying_is_told(
+    home: Settings, bring_in: Callable[..., HistoryReport]
+) -> None:
+    """The row is taken without it."""
+    dump = made_up()
+    dump["qualifying"][2] |= {"q2": "0:00.000", "position": 0}
+    told = LeftOut("qualifying", NO_TIME, 1, ("raceId=3 driverId=8",))
+    assert told in bring_in(dump).left_out
+    assert rows(home, "qualifying", "2021-1", "position", "q1_ms", "q2_ms")[1] == (
+        None, 82_043, None,
+    )  # fmt: skip
 
 
 def test_laps_of_a_race_that_has_none_come_from_the_other_table(
@@ -218,14 +268,15 @@ def test_laps_of_a_race_that_has_none_come_from_the_other_table(
     )  # fmt: skip
 
 
-def test_the_other_table_may_be_absent(
-    home: Settings, bring_in: Callable[..., HistoryReport]
+def test_the_tables_that_not_every_dump_has_may_be_absent(
+    bring_in: Callable[..., HistoryReport],
 ) -> None:
-    """Then those races have no laps, and nothing is left out."""
+    """Then those races have no laps, none has qualifying, and nothing is left out."""
     dump = made_up()
-    del dump["lap_times_from_fastf1"]
+    del dump["lap_times_from_fastf1"], dump["qualifying"]
     report = bring_in(dump)
     assert report.seasons["laps"].to_list() == [0, 0, 4, 0]
+    assert report.seasons["qualifying"].to_list() == [0, 0, 0, 0]
     assert (report.left_out, report.derived_laps) == ((), {})
 
 
@@ -272,6 +323,14 @@ LEFT_OUT = {
     ),
     "pit_stops: its driver is not entered in the race": changed("pit_stops", driverId=99),
     "pit_stops: lap breaks the rule max of pit_stops.lap_number": changed("pit_stops", lap=251),
+    "qualifying: its race is not in races": changed("qualifying", raceId=99),
+    "qualifying: its driver is not in drivers": changed("qualifying", driverId=99),
+    "qualifying: position breaks the rule max of qualifying.position": changed(
+        "qualifying", raceId=4, position=61
+    ),
+    "qualifying: q1_ms breaks the rule max of qualifying.q1_ms": changed(
+        "qualifying", driverId=8, q1="5:00:00.000"
+    ),
 }  # fmt: skip
 
 
@@ -286,7 +345,7 @@ def test_a_row_that_cannot_be_used_is_left_out_and_told(fault: str) -> None:
     table, _, reason = fault.partition(": ")
     found = usable(frames(LEFT_OUT[fault]), "a test")
     row = LEFT_OUT[fault][table][-1]
-    ids = ("raceId", "driverId") if "results" in table else ("raceId", "driverId", "lap")
+    ids = [name for name in ("raceId", "driverId", "lap") if name in SCHEMAS[table]]
     told = LeftOut(table, reason, 1, (" ".join(f"{name}={row[name]}" for name in ids),))
     clean = usable(frames(made_up()), "a test")
     assert set(found.left_out) - set(clean.left_out) == {told}
@@ -399,6 +458,26 @@ def test_a_session_of_which_the_lake_knows_more_is_kept(
         assert_frame_equal(table, before[name])
 
 
+def test_a_race_of_which_the_dump_has_no_qualifying_is_kept(
+    home: Settings, bring_in: Callable[..., HistoryReport]
+) -> None:
+    """Unless told to replace; but what a dump without the table does not know, it cannot take."""
+    bring_in(made_up())
+    before = everything(home)
+    without_table = made_up()
+    del without_table["qualifying"]
+    without_table["pit_stops"][0]["milliseconds"] += 1
+    report = bring_in(without_table, replace=True)
+    assert states(report) == dict.fromkeys(HELD, "unchanged") | {"1994-1": "changed"}
+    assert_frame_equal(everything(home)["qualifying"], before["qualifying"])
+    poorer = made_up()
+    poorer["qualifying"] = [row for row in poorer["qualifying"] if row["raceId"] != 3]
+    poorer["pit_stops"][0]["milliseconds"] += 1
+    assert bring_in(poorer).kept == {"2021-1": "jolpica"}
+    assert states(bring_in(poorer, replace=True))["2021-1"] == "changed"
+    assert everything(home)["qualifying"]["session_id"].unique().to_list() == ["1994-1"]
+
+
 def test_a_session_that_the_dump_has_no_more_stays(
     home: Settings, bring_in: Callable[..., HistoryReport]
 ) -> None:
@@ -437,6 +516,7 @@ REFUSED = {
     "lap_times: 2 rows .*\n  raceId=3 driverId=8 lap=1": changed("lap_times"),
     "lap_times_from_fastf1: 2 rows": changed("lap_times_from_fastf1"),
     "pit_stops: 2 rows": changed("pit_stops", milliseconds=1),
+    "qualifying: 2 rows .* key raceId, driverId\n  raceId=5 driverId=7": changed("qualifying"),
     "entries: .*\n  primary_key: 2 rows": changed("results"),
     "entries: .*\n  driver_id\\|regex": made_up()
     | {"drivers": [row | {"driverRef": f"{row['driverRef']}!"} for row in made_up()["drivers"]]},
@@ -526,8 +606,8 @@ def test_the_command_shows_what_came_in(
     shown = run(app, ["import", folder], catch_exceptions=False)
     assert shown.exit_code == 0
     cells = [re.findall(r"[\w–]+", line) for line in shown.stdout.splitlines()]
-    assert ["2021", "1", "1", "2", "3", "4", "1"] in cells
-    assert ["all", "4", "1", "–", "8", "8", "2"] in cells
+    assert ["2021", "1", "1", "2", "3", "4", "1", "2"] in cells
+    assert ["all", "4", "1", "–", "8", "8", "2", "4"] in cells
     assert "5 new, 0 changed, 0 unchanged, 0 kept" in shown.stdout
     assert "2 laps of 1 races were derived" in shown.stdout
     assert f"lap_times_from_fastf1, 1 ×: {NO_TIME}: raceId=4" in shown.stdout
@@ -583,7 +663,8 @@ def by_season(folder: Path) -> pl.DataFrame:
         drivers=pl.col("driverId").n_unique(),
         entries=pl.len(),
     )
-    for name, rows_of in (("laps", laps), ("pit_stops", read["pit_stops"])):
+    held = read["qualifying"].join(results, on="raceId", how="semi")
+    for name, rows_of in (("laps", laps), ("pit_stops", read["pit_stops"]), ("qualifying", held)):
         sums = rows_of.join(years, on="raceId").group_by("season").agg(pl.len().alias(name))
         counted = counted.join(sums, on="season", how="left")
     return counted.fill_null(0).sort("season").cast({pl.UInt32: pl.Int64})
@@ -598,7 +679,7 @@ def test_the_lake_has_all_rows_of_every_season(
     expected = by_season(history)
     assert_frame_equal(report.seasons, expected)
     assert (expected["season"].min(), expected["season"].max()) == (1950, 2026)
-    for name in ("entries", "laps", "pit_stops"):
+    for name in ("entries", "laps", "pit_stops", "qualifying"):
         rows_there = sum(
             file.rows for file in manifest.read_manifest(settings.lake).of(name).values()
         )
@@ -617,6 +698,9 @@ def test_what_an_era_lacks_is_null(imported: tuple[Settings, HistoryReport]) -> 
     settings, report = imported
     first = report.seasons.filter(pl.col("laps") > 0)["season"].min()
     assert (first, report.seasons.filter(pl.col("pit_stops") > 0)["season"].min()) == (1996, 1994)
+    qualified = lake.scan(settings.lake, "qualifying").collect()
+    assert qualified["session_id"].str.head(4).min() == "1994"
+    assert qualified.filter(pl.col("session_id") < "2005")["q2_ms"].is_null().all()
     laps = lake.scan(settings.lake, "laps").collect()
     stopped = lake.scan(settings.lake, "pit_stops").select("session_id").collect()
     without_stops = laps.join(stopped, on="session_id", how="anti")

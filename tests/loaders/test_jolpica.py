@@ -23,7 +23,7 @@ from loaders.http import Reply
 from loaders.identity import IDENTITIES, identities, parse_identities
 from loaders.jolpica_api import Entered, ask
 from loaders.providers import ProviderError, jolpica
-from loaders.providers.jolpica import PitStop, Result, Timing
+from loaders.providers.jolpica import PitStop, Qualified, Result, Timing
 from loaders.providers.jolpica_dump import FILES, dump_tables, fetch_from_dump, read_dump
 from loaders.providers.jolpica_tables import (
     RAW,
@@ -31,6 +31,7 @@ from loaders.providers.jolpica_tables import (
     parse_entries,
     parse_laps,
     parse_pit_stops,
+    parse_qualifying,
 )
 from loaders.settings import Settings
 from loaders.strict_json import validate_records
@@ -233,6 +234,27 @@ def test_a_total_time_is_only_given_where_it_means_something() -> None:
     assert entry(time_ms=None, time_text=None)["race_time_ms"] is None
 
 
+def qualified(**values: object) -> dict[str, Any]:
+    """A row of qualifying as the service sends it, changed."""
+    person = {"driverId": "bottas", "givenName": "Valtteri", "familyName": "Bottas"}
+    return {"position": "2", "Driver": person, "Q1": "1:22.367", **values}
+
+
+def part_times(*rows: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What rows of qualifying become: place and times in ms."""
+    read = validate_records(list(rows), Qualified, "a test", "qualifying")
+    found = parse_qualifying(jolpica.raw_qualifying(AUSTRALIA, read), "a test")
+    assert found["session_id"].unique().to_list() == ["2019-1"]
+    return found.drop("session_id", "driver_id").rows()
+
+
+def test_what_is_no_time_in_qualifying_is_null() -> None:
+    """Absent, empty, in words, of nothing; a place of 0 is none either."""
+    assert part_times(qualified(Q2="1:21.2", Q3="59.001")) == [(2, 82_367, 81_200, 59_001)]
+    assert part_times(qualified(Q1="", Q2="DNF", Q3="1:21")) == [(2, None, None, None)]
+    assert part_times(qualified(position="0", Q1="0:00.000")) == [(None, None, None, None)]
+
+
 def history_laps(realdata: Path, race_id: int) -> pl.DataFrame:
     """The archive's own laps of a race: driver, lap, place, time in ms."""
     folder = realdata / "history"
@@ -279,6 +301,40 @@ def test_a_sprint_through_the_api(server: Replay, made: Settings) -> None:
     assert found["entries"].filter(position=1)["driver_id"].item() == "hamilton"
     assert found["laps"].is_empty()
     assert not any("laps" in path for path in server.asked)
+
+
+@pytest.mark.realdata
+def test_qualifying_through_the_api(server: Replay, made: Settings) -> None:
+    """Italy 2015, in one request: who went on without a time, and who never had one."""
+    found = jolpica.fetch_qualifying(SessionKey(2015, 12), made).sort("position")
+    assert server.asked == ["/ergast/f1/2015/12/qualifying.json?limit=100&offset=0"]
+    columns = ("driver_id", "position", "q1_ms", "q2_ms", "q3_ms")
+    assert found.height == 20
+    assert found[[0, 14, 19]].select(columns).rows() == [
+        ("hamilton", 1, 84_251, 83_383, 83_397),
+        ("ricciardo", 15, 85_633, None, None),
+        ("max_verstappen", 20, None, None, None),
+    ]
+
+
+@pytest.mark.realdata
+def test_a_driver_may_qualify_and_not_be_entered(server: Replay, made: Settings) -> None:
+    """Stroll, 14th in Spain 2025, withdrew before the race: twenty qualified, nineteen entered."""
+    spain = SessionKey(2025, 9)
+    found = jolpica.fetch_qualifying(spain, made)
+    entered = identities(*spain, made)["driver_id"].to_list()
+    strangers = found.filter(~pl.col("driver_id").is_in(entered))
+    assert (found.height, len(entered)) == (20, 19)
+    assert strangers.select("driver_id", "position").rows() == [("stroll", 14)]
+
+
+@pytest.mark.realdata
+def test_qualifying_of_a_sprint_is_not_asked_for(server: Replay, made: Settings) -> None:
+    """And that of a race before 1994, which nobody has, is no rows."""
+    assert jolpica.fetch_qualifying(SPRINT, made).is_empty()
+    assert server.asked == []
+    assert jolpica.fetch_qualifying(SessionKey(1993, 1), made).is_empty()
+    assert server.missed == []
 
 
 @pytest.mark.realdata
@@ -359,6 +415,23 @@ def results(change: Callable[[list[Any]], object]) -> Fault:
     return edited(edit)
 
 
+def qualifiers(change: Callable[[list[Any]], object]) -> Fault:
+    """Change the rows of qualifying in place."""
+
+    def edit(document: Any) -> Any:
+        change(races(document)["QualifyingResults"])
+        return document
+
+    return edited(edit)
+
+
+def without_times(document: Any) -> Any:
+    """Qualifying whose times have another name."""
+    for row in races(document)["QualifyingResults"]:
+        row["part1"] = row.pop("Q1", None)
+    return document
+
+
 def renamed(document: Any) -> Any:
     """Timings whose time has another name."""
     for lap in races(document)["Laps"]:
@@ -381,6 +454,7 @@ def in_seconds(document: Any) -> Any:
     return document
 
 
+QUALIFYING = "2021/12/qualifying"
 LAPS, RESULTS, SECOND = "2021/12/laps", "2021/12/results", "2019/1/laps.json?limit=100&offset=100"
 
 REFUSED: dict[str, tuple[str, Fault, str]] = {
@@ -423,6 +497,19 @@ REFUSED: dict[str, tuple[str, Fault, str]] = {
         timings(lambda rows: rows.__setitem__(1, {**rows[0], "time": "9:59.999"})),
         "primary_key",
     ),
+    "20 qualified twice": (
+        QUALIFYING,
+        qualifiers(lambda rows: rows.__setitem__(1, rows[0])),
+        "qualifying: 2 rows",
+    ),
+    "18 null for a qualified driver": (QUALIFYING, written("driverId", "null"), "driverId: Input"),
+    "19 qualifying, 99 hours": (
+        QUALIFYING,
+        qualifiers(lambda rows: rows[0].update(Q1="99:00:00.000")),
+        "q1_ms",
+    ),
+    "25 qualifying without times": (QUALIFYING, edited(without_times), "has q1_ms"),
+    "26 qualifying of another race": (QUALIFYING, edited(of_another_race), "about 2021-13"),
     "22 lap 0": (LAPS, written("number", '"0"'), "lap_number"),
     "23 driver missing": (RESULTS, results(lambda rows: rows.pop()), "not entered"),
     "23 driver unknown": (LAPS, written("driverId", '"nobody"'), "not entered: nobody"),
@@ -715,6 +802,27 @@ def test_any_results_become_entries_or_a_typed_error(rows: list[Any]) -> None:
         parse_identities(validate_records(rows, Entered, "x", "entries"))
         read = validate_records(rows, Result, "x", "entries")
         found = parse_entries(jolpica.raw_results(AUSTRALIA, read), "x")
+    except (ContractError, ProviderError):
+        return
+    assert found.height == len(rows)
+
+
+QUALIFYING_ROWS = st.fixed_dictionaries(
+    {"Driver": PEOPLE | JSON},
+    optional={
+        "position": NUMBERS, "Q1": st.sampled_from(["1:22.3", "0:0.0", ""]) | JSON,
+        "Q2": st.text(max_size=9) | JSON,
+    },
+)  # fmt: skip
+
+
+@hypothesis_settings(max_examples=100, derandomize=True, deadline=None)
+@given(st.lists(QUALIFYING_ROWS | JSON, max_size=3))
+def test_any_qualifying_becomes_rows_or_a_typed_error(rows: list[Any]) -> None:
+    """The parsers never raise anything else."""
+    try:
+        read = validate_records(rows, Qualified, "x", "qualifying")
+        found = parse_qualifying(jolpica.raw_qualifying(AUSTRALIA, read), "x")
     except (ContractError, ProviderError):
         return
     assert found.height == len(rows)

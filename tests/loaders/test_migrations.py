@@ -72,7 +72,7 @@ where attnum > 0
     and not attisdropped
     and relkind = 'r'
     and relname not like '\\_pogo%'
-    and relnamespace::regnamespace::text in ('core', 'config', 'ops', 'public')
+    and relnamespace::regnamespace::text in ('core', 'config', 'ops', 'public', 'validation')
 """
 
 PASSES = """
@@ -209,7 +209,7 @@ def test_everything_is_explained(connection: Connection, columns: pl.DataFrame) 
         connection,
         "select oid::regclass::text as silent from pg_class "
         "where relkind = 'r' and relname not like '\\_pogo%' "
-        "and relnamespace::regnamespace::text in ('core', 'config', 'ops', 'public') "
+        "and relnamespace::regnamespace::text in ('core', 'config', 'ops', 'public', 'validation') "
         "and obj_description(oid, 'pg_class') is null",
     )
     assert silent.is_empty()

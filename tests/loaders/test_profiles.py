@@ -12,6 +12,7 @@ from loaders.postgres import connect
 from loaders.profiles import (
     BUNDLED,
     activate,
+    bundled_files,
     ensure_profiles,
     get_profile,
     import_profile,
@@ -159,7 +160,7 @@ def test_the_bundled_profiles_are_there_after_the_first_use(connection: Connecti
     """`baseline` is active; doing it again changes nothing."""
     for _ in range(2):
         ensure_profiles(connection)
-        bundled = sorted(path.stem for path in BUNDLED.glob("*.json"))
+        bundled = [path.stem for path in bundled_files()]
         assert sorted(name for name, _, _ in stored(connection)) == bundled
         assert get_profile(connection).name == "baseline"
 
