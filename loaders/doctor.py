@@ -10,13 +10,15 @@ import os
 import shutil
 import tempfile
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
+import redis
 from pyrate_limiter import Duration
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from engine.errors import DriveGradeError
 from loaders import jolpica_api, lake
@@ -254,20 +256,10 @@ def _redis(_: Settings) -> Finding:
     """Ask Redis for a sign of life; its URL is never shown, for it may hold a password."""
     url = os.environ["REDIS_URL"]
     try:
-        redis = import_module("redis")
-    except ImportError:
-        return Finding(
-            "Redis",
-            "warning",
-            "REDIS_URL is set, but the package redis is not installed",
-            "Install redis, or unset REDIS_URL.",
-        )
-    try:
         where = urlsplit(url).hostname or "a socket"
-        retry = import_module("redis.retry").Retry(import_module("redis.backoff").NoBackoff(), 0)
         with redis.Redis.from_url(
             url,
-            retry=retry,
+            retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=SERVICE_LIMIT_S,
             socket_timeout=SERVICE_LIMIT_S,
         ) as client:

@@ -195,7 +195,6 @@ def test_redis_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signing_in: bytes, state: str, detail: str
 ) -> None:
     """It answers or refuses; neither shows the password."""
-    pytest.importorskip("redis", reason="the package redis is not installed")
     with redis_server(signing_in) as port:
         monkeypatch.setenv("REDIS_URL", f"redis://user:hunter2@127.0.0.1:{port}/0?protocol=2")
         found = doctor._redis(Settings(home=tmp_path))
@@ -216,12 +215,8 @@ def test_redis_is_asked(
 def test_redis_out_of_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, says: str
 ) -> None:
-    """Without the package too it is a finding with a remedy that keeps the password."""
+    """It is a finding with a remedy that keeps the password."""
     monkeypatch.setenv("REDIS_URL", url)
-    try:
-        import redis
-    except ImportError:
-        says = "the package redis is not installed"
     found = doctor._redis(Settings(home=tmp_path))
     assert says in found.detail
     assert found.state != "ok"
