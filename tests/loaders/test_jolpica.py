@@ -877,3 +877,62 @@ def test_any_answer_is_read_or_a_typed_error(document: Any) -> None:
         ask(client, AUSTRALIA, "laps")
     except (ContractError, ProviderError):
         return
+
+
+CELLS = st.sampled_from(
+    ["", "1", "2", "-1", "1.5", "1e999", "\\N", "NaN", "9" * 30, '"', "Ñ 周", "2019-03-17", "\x00"]
+)
+DUMP_OF_ONE_LAP = {
+    "races": "1,2019,1,1,Australian Grand Prix,2019-03-17,05:10:00,\\N,\\N",
+    "circuits": "1,albert_park,Albert Park",
+    "drivers": "1,bottas,BOT,Valtteri,Bottas",
+    "constructors": "1,mercedes,Mercedes",
+    "status": "1,Finished",
+    "results": "1,1,1,77,2,1,1,26,58,1:25:27.325,5127325,1",
+    "lap_times": "1,1,1,1,90000",
+    "pit_stops": "1,1,1,23000",
+}
+"""A row of each table of the dump."""
+
+
+@pytest.fixture(scope="module")
+def small_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dump of one race, one driver, one lap and one stop."""
+    folder = tmp_path_factory.mktemp("dump")
+    for name, schema in FILES.items():
+        rows = [",".join(schema.names()), DUMP_OF_ONE_LAP.get(name, "")]
+        (folder / f"{name}.csv").write_text("\n".join(rows).strip() + "\n")
+    return folder
+
+
+def test_a_dump_of_one_lap(small_dump: Path) -> None:
+    """What the next test spoils is good as it is."""
+    found = dump_tables(read_dump(small_dump), "hand")
+    heights = {name: frame.height for name, frame in found.items() if frame.height}
+    assert heights == {"sessions": 1, "entries": 1, "laps": 1, "pit_stops": 1}
+
+
+@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@given(
+    table=st.sampled_from(sorted(DUMP_OF_ONE_LAP)),
+    spoiled=st.dictionaries(st.integers(0, 11), CELLS, max_size=3),
+    repeats=st.integers(1, 2),
+    tail=st.binary(max_size=20),
+)
+def test_any_dump_is_read_or_a_typed_error(
+    small_dump: Path, table: str, spoiled: dict[int, str], repeats: int, tail: bytes
+) -> None:
+    """Spoiled cells, rows twice, bytes that are no text: tables under contract, or our errors."""
+    file = small_dump / f"{table}.csv"
+    whole = file.read_bytes()
+    cells = enumerate(DUMP_OF_ONE_LAP[table].split(","))
+    row = ",".join(spoiled.get(place, value) for place, value in cells)
+    header = whole.partition(b"\n")[0]
+    file.write_bytes(header + b"\n" + f"{row}\n".encode() * repeats + tail)
+    try:
+        found = dump_tables(read_dump(small_dump), "hand")
+    except (ContractError, ProviderError):
+        return
+    finally:
+        file.write_bytes(whole)
+    assert all(frame.schema == tables.polars_schema(name) for name, frame in found.items())
