@@ -12,7 +12,13 @@ from typing import Annotated
 import typer
 
 from engine.errors import DriveGradeError
-from loaders import commands_explore, commands_history, commands_lake, commands_profile
+from loaders import (
+    commands_explore,
+    commands_history,
+    commands_lake,
+    commands_load,
+    commands_profile,
+)
 from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
 
 app = typer.Typer(
@@ -27,6 +33,7 @@ app.add_typer(commands_profile.app, name="profile")
 app.add_typer(commands_history.app, name="history")
 app.add_typer(commands_lake.app, name="lake")
 app.command()(commands_lake.regrade)
+app.command()(commands_load.load)
 app.command()(commands_explore.grades)
 app.command()(commands_explore.sql)
 app.command()(commands_explore.explore)
