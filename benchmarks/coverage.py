@@ -21,7 +21,7 @@ from benchmarks.sources import recorded
 from engine.errors import DriveGradeError
 from engine.tables import NO_START, SessionKey
 from loaders.fallback import gaps
-from loaders.jobs import grade_session
+from loaders.grading import grade_session
 from loaders.profiles import read_profile
 from loaders.providers import SessionTables, provider
 

@@ -28,7 +28,7 @@ from scipy.stats import spearmanr
 from benchmarks.realdata import folder
 from engine.inputs import derive
 from engine.tables import ENTRY, NORMALIZED, SESSION, SessionKey
-from loaders.jobs import track_difficulty
+from loaders.grading import track_difficulty
 from loaders.providers import fastf1
 from loaders.settings import Settings
 

@@ -21,7 +21,7 @@ import polars as pl
 from benchmarks.realdata import folder
 from engine.compare import compare
 from engine.tables import ENTRY, SessionKey
-from loaders.jobs import grade_session
+from loaders.grading import grade_session
 from loaders.profiles import read_profile
 from loaders.providers import SessionTables, fastf1, openf1
 from loaders.settings import Settings

@@ -35,9 +35,12 @@ class Component:
     Attributes:
         raw_name: column of the number before normalisation, 0..1.
         score_name: column of the number after it, 0..1.
-        evidence: (driver_inputs, overtakes) → one row per driver and session of `outputs`.
-        outputs: evidence columns and their dtypes, besides the key.
+        evidence: (driver_inputs, overtakes) → the rows of driver_inputs, `outputs` added; chained
+            from component to component, so that the inputs are read once.
+        outputs: evidence columns and their dtypes.
         raw: expression over evidence and profile columns.
+        has_evidence: expression over driver inputs: whether the number rests on data, or is what
+            the formula gives without any.
     """
 
     raw_name: str
@@ -45,6 +48,12 @@ class Component:
     evidence: Callable[[pl.LazyFrame, pl.LazyFrame], pl.LazyFrame]
     outputs: Mapping[str, pl.DataType]
     raw: Callable[[], pl.Expr]
+    has_evidence: Callable[[], pl.Expr]
+
+    @property
+    def flag_name(self) -> str:
+        """Column that says whether the component rests on evidence."""
+        return f"has_{self.score_name.removesuffix('_score')}_evidence"
 
     def schema(self) -> pl.Schema:
         """Give the evidence's columns with the key in front."""

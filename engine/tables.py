@@ -14,7 +14,8 @@ A null always means "the source does not know", never zero.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from copy import copy
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import dataframely as dy
 import polars as pl
@@ -355,6 +356,8 @@ class DriverInputs(EntryTable):
     penalty_time_losses_s = dy.List(
         dy.Float64(min=-1e4, max=1e4), description="stewards' penalties"
     )
+    has_lap_clocks = dy.Bool(description="crossings of the line are known: a pass would show")
+    has_race_control = dy.Bool(description="race control is known: a penalty would show")
 
 
 class Grades(EntryTable):
@@ -379,9 +382,35 @@ class Grades(EntryTable):
     total_grade = dy.Float64(min=-0.1, max=1.0, description="0.55 C + 0.45 R − 0.10 P")
 
 
-class DriverMetrics(Grades):
-    """A grade with its provenance, as it is stored: same grain as `Grades`."""
+def _or_null(name: str) -> Any:
+    """Give a column of `Grades` as one that is null where it does not rest on evidence."""
+    column = copy(Grades.columns()[name])
+    column.nullable = True
+    return column
 
+
+class DriverMetrics(Grades):
+    """A grade as it is published, with its provenance: same grain as `Grades`.
+
+    A component without evidence is null; so is a total without consistency or racecraft.
+    """
+
+    expected_delta_s = _or_null("expected_delta_s")
+    consistency_raw = _or_null("consistency_raw")
+    team_strategy_raw = _or_null("team_strategy_raw")
+    racecraft_raw = _or_null("racecraft_raw")
+    penalties_raw = _or_null("penalties_raw")
+    consistency_score = _or_null("consistency_score")
+    team_strategy_score = _or_null("team_strategy_score")
+    racecraft_score = _or_null("racecraft_score")
+    penalty_score = _or_null("penalty_score")
+    on_track_events = _or_null("on_track_events")
+    pit_cycle_events = _or_null("pit_cycle_events")
+    total_grade = _or_null("total_grade")
+    has_consistency_evidence = dy.Bool(description="the driver has clean laps")
+    has_team_strategy_evidence = dy.Bool(description="the driver stopped, and a field did")
+    has_racecraft_evidence = dy.Bool(description="passes of the driver would be known")
+    has_penalty_evidence = dy.Bool(description="penalties of the driver would be known")
     data_source = dy.String(regex=SLUG_PATTERN, description="provider of the graded session")
     inputs_hash = dy.String(
         regex=r"^[0-9a-f]{64}$", description="SHA-256 of the driver's inputs and overtakes"
@@ -429,16 +458,19 @@ DERIVED: Final[Mapping[str, type[dy.Schema]]] = {
     "strategy_events": StrategyEvents,
     "penalty_events": PenaltyEvents,
     "driver_inputs": DriverInputs,
-    "grades": Grades,
     "driver_metrics": DriverMetrics,
 }
-"""What the engine computes from them."""
+"""What is computed from them and kept."""
 
-TABLES: Final[Mapping[str, type[dy.Schema]]] = {
+STORED: Final[Mapping[str, type[dy.Schema]]] = {
     **NORMALIZED,
     "filled_columns": FilledColumns,
     **DERIVED,
 }
+"""What the lake keeps."""
+
+TABLES: Final[Mapping[str, type[dy.Schema]]] = {**STORED, "grades": Grades}
+"""All tables; `grades` is what scoring gives, before it is asked what rests on evidence."""
 
 
 def polars_schema(table: str) -> pl.Schema:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations of commands
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from engine.errors import DriveGradeError
-from loaders import commands_profile
+from loaders import (
+    commands_explore,
+    commands_history,
+    commands_lake,
+    commands_load,
+    commands_profile,
+)
 from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
-
-if TYPE_CHECKING:
-    from loaders.settings import Settings
 
 app = typer.Typer(
     help="Grade Formula 1 drivers from real timing data.",
@@ -27,6 +30,13 @@ app = typer.Typer(
 database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
 calendar_app = typer.Typer(help="Seasons and their sessions.", no_args_is_help=True)
 app.add_typer(commands_profile.app, name="profile")
+app.add_typer(commands_history.app, name="history")
+app.add_typer(commands_lake.app, name="lake")
+app.command()(commands_lake.regrade)
+app.command()(commands_load.load)
+app.command()(commands_explore.grades)
+app.command()(commands_explore.sql)
+app.command()(commands_explore.explore)
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 
@@ -52,7 +62,7 @@ def demo(*, as_json: Json = False) -> None:
             reports.append(report)
             say(load_sentence(report), quiet=as_json)
     for season in sorted({report.session.season for report in reports}):
-        _show_grades(settings, season, None, None, as_json=as_json)
+        commands_explore.show_grades(settings, season, None, None, as_json=as_json)
 
 
 @app.command()
@@ -87,23 +97,6 @@ def ingest(
         print_json([report.as_row()])
     else:
         say(load_sentence(report))
-
-
-@app.command()
-def grades(
-    season: Season,
-    round_number: Annotated[int | None, typer.Argument(metavar="[ROUND]", min=1, max=40)] = None,
-    session: Annotated[str | None, typer.Option("--session", help="race or sprint")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Show the grades of a season or a round, under the active profile."""
-    kind = None if session is None else _session_kind(session)
-    if not _show_grades(read_settings(), season, round_number, kind, as_json=as_json):
-        wanted = f"{season}" if round_number is None else f"{season} round {round_number}"
-        raise DriveGradeError(
-            f"no grades of {wanted} are stored; load them with: drivegrade ingest SEASON ROUND"
-        )
 
 
 @app.command()
@@ -248,31 +241,6 @@ def _session_kind(text: str) -> str:
     if text not in SESSION_KINDS:
         raise typer.BadParameter(f"{text!r} is none of {', '.join(SESSION_KINDS)}")
     return text
-
-
-def _show_grades(
-    settings: Settings,
-    season: int,
-    round_number: int | None,
-    kind: str | None,
-    *,
-    as_json: bool,
-) -> bool:
-    """Print one table a session; whether there was any."""
-    from rich.console import Console
-
-    from loaders import administration
-    from loaders.display import grades_table
-
-    frame = administration.read_grades(settings, season, round_number, kind)
-    if as_json:
-        print_json(frame.iter_rows(named=True))
-        return frame.height > 0
-    console = Console()
-    by_session = frame.partition_by("season", "round", "session_kind", maintain_order=True)
-    for rows in by_session:
-        console.print(grades_table(rows.to_dicts(), console.width))
-    return frame.height > 0
 
 
 def main() -> None:

@@ -13,23 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
+from engine.calibration import MODEL_VERSION
 from engine.compare import compare
-from engine.contract import check
 from engine.filling import on_clock_of
-from engine.grade import grade
-from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
-from engine.tables import DERIVED, ENTRY, SESSION, SessionKey, empty
+from engine.tables import SESSION, SessionKey, empty
 from loaders import lake, postgres, profiles
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Refusal, fetch_session, gaps
-from loaders.fingerprint import data_hash, inputs_hashes
+from loaders.fingerprint import data_hash
+from loaders.grading import grade_session, kept_grades
 from loaders.providers import simulated
-from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from engine.calibration import CalibrationProfile
     from loaders.connection import Connection
     from loaders.postgres import LoadReport
     from loaders.providers import SessionTables
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
 REFETCH_AFTER: Final = (timedelta(hours=1), timedelta(hours=24), timedelta(hours=168))
 """An incomplete session is fetched again after an hour, a day and a week; then it stays so."""
 
-COMPARED_TABLES: Final = ("entries", "laps", "pit_stops", "grades")
+COMPARED_TABLES: Final = ("entries", "laps", "pit_stops", "driver_metrics")
 """What `compare` puts side by side, coarse to fine, and what comes of it."""
 
 
@@ -81,37 +79,6 @@ class IngestReport:
             "filled": list(self.filled),
             "changes": {name: rows._asdict() for name, rows in self.load.changes.items()},
         }
-
-
-def track_difficulty() -> pl.LazyFrame:
-    """Read how hard it is to pass at each circuit: `TRACK_DIFFICULTY_SCHEMA`."""
-    table = RESOURCES / "data" / "calibration" / "track_difficulty.csv"
-    return pl.scan_csv(table, schema=TRACK_DIFFICULTY_SCHEMA)
-
-
-def grade_session(
-    tables: SessionTables, profile: CalibrationProfile, source: str
-) -> dict[str, pl.DataFrame]:
-    """Derive events and grades of a session's tables.
-
-    Args:
-        tables: the normalized tables of one or more sessions.
-        profile: what to grade with.
-        source: provider of the tables, for messages and provenance.
-
-    Returns:
-        The frames of `engine.tables.DERIVED` by name, each under contract.
-    """
-    derived = derive({name: frame.lazy() for name, frame in tables.items()}, track_difficulty())
-    grades = grade(derived["driver_inputs"], derived["overtakes"], profile_frame([profile]).lazy())
-    plans = {**derived, "grades": grades}
-    frames = dict(zip(plans, pl.collect_all(plans.values()), strict=True))
-    frames["driver_metrics"] = (
-        frames["grades"]
-        .join(inputs_hashes(frames["driver_inputs"], frames["overtakes"]), on=ENTRY)
-        .join(tables["sessions"].select("session_id", "data_source"), on="session_id")
-    )
-    return {name: check(name, frames[name], source) for name in DERIVED}
 
 
 def ingest(
@@ -185,7 +152,10 @@ def store(
         )
     for old, new in load.renamed.items():
         lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
-    lake.write_session(settings.lake, session, everything)
+    stored = lake.snapshot(settings.lake).scan("driver_metrics", sessions=[session]).collect()
+    kept = kept_grades(stored, derived["driver_metrics"])
+    metrics = pl.concat([derived["driver_metrics"], kept])
+    lake.write_session(settings.lake, session, {**everything, "driver_metrics": metrics})
     return IngestReport(
         session=session,
         data_source=source,

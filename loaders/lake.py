@@ -1,343 +1,346 @@
-"""The lake: Parquet files, one per session and table.
+"""The lake: the tables of any number of sessions as Parquet, one file per table and season.
 
-    <lake>/<table>/season=YYYY/<session_id>.parquet
-
-A file is replaced whole or not at all. It is written beside its place under a hidden name,
-brought to the disk, and renamed over the old one; a process killed at any moment leaves the old
-file or the new one. Writers of one lake wait for each other, so that a hidden file seen under
-the lock belongs to a writer that died, and is swept.
-
-The tables of a session are separate files. `sessions` is written last: a session that is listed
-for the first time is complete.
+What is written together becomes visible together (`loaders.manifest`): a reader sees all tables
+of a session as one writer left them. Rows are sorted by primary key, so equal tables are equal
+files, and a file that would not change is left alone.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import re
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
-from filelock import FileLock, Timeout
 
 from engine.contract import check
-from engine.errors import ContractError, DriveGradeError
-from engine.tables import SESSION_ID_PATTERN, TABLES, SessionKey, empty, polars_schema
+from engine.errors import ContractError
+from engine.tables import SESSION_ID_PATTERN, STORED, SessionKey, empty, polars_schema
+from loaders import manifest
+from loaders.manifest import Content, LakeError, Manifest, Place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
-LOCK_NAME: Final = ".write.lock"
-"""File in the lake that a writer locks."""
-
-LOCK_TIMEOUT_S: Final = 60.0
-"""How long a writer waits for another, in seconds; writing a session takes well under one."""
-
-UNFINISHED: Final = ".{name}.unfinished"
-"""Name under which a file is written; no reader takes it for a table."""
-
-_LISTED_LAST: Final = "sessions"
-
-_ROUNDS_ASIDE: Final = range(40, 0, -1)
-"""Where a session waits while two change places; no season has had so many rounds."""
+_SEASON: Final = pl.col("session_id").str.head(4).cast(pl.Int32)
 
 
-class LakeError(DriveGradeError):
-    """A file of the lake could not be written or read; the text names it and the remedy."""
+@dataclass(frozen=True)
+class Snapshot:
+    """The lake as it was at one moment; what is written later does not show.
 
-    exit_code = 8
-
-
-def write_session(lake: Path, session: SessionKey, tables: Mapping[str, pl.DataFrame]) -> None:
-    """Write the tables of one session, each in place of its old file.
-
-    Rows are sorted by primary key first, so equal tables give equal bytes, and a file whose
-    bytes would not change is left alone. Tables that are not given stay as they are.
-
-    Args:
-        lake: folder of the lake; made if absent.
-        session: whose tables these are.
-        tables: frames by name, keys of `engine.tables.TABLES`, any row order.
-
-    Raises:
-        ContractError: a frame breaks its contract or holds rows of another session; nothing was
-            written.
-        LakeError: the session's name is not one, a table is unknown (nothing was written), or
-            the disk refused a file (that file is still the old one, earlier tables are new).
+    Attributes:
+        lake: its folder.
+        manifest: the files that count.
     """
-    names = sorted(tables, key=lambda name: (name == _LISTED_LAST, name))
-    contents = {_file(lake, name, session): _bytes(session, name, tables[name]) for name in names}
-    with _refusals(lake), _lock(lake):
-        for path, content in contents.items():
-            _make_folder(path.parent)
-            _sweep(path.parent)
-            if not path.is_file() or path.read_bytes() != content:
-                _replace(path, content)
+
+    lake: Path
+    manifest: Manifest
+
+    def scan(
+        self,
+        table: str,
+        seasons: Collection[int] | None = None,
+        sessions: Collection[SessionKey] | None = None,
+    ) -> pl.LazyFrame:
+        """Scan a table.
+
+        Args:
+            table: a key of `engine.tables.STORED`.
+            seasons: only these; None for all. Files of other seasons are not opened.
+            sessions: only these; None for all.
+
+        Returns:
+            The contract's columns and dtypes, sessions in no promised order; no rows if there
+            are no files.
+
+        Raises:
+            LakeError: there is no table of that name, or a file is missing or damaged.
+        """
+        if sessions is not None:
+            wanted = {key.season for key in sessions}
+            seasons = wanted if seasons is None else wanted & set(seasons)
+        paths = list(self.files(table, seasons).values())
+        if not paths:
+            return empty(table).lazy()
+        rows = pl.scan_parquet(
+            paths, schema=polars_schema(table), hive_partitioning=False, glob=False
+        )
+        if sessions is None:
+            return rows
+        return rows.filter(pl.col("session_id").is_in([key.session_id for key in sessions]))
+
+    def files(self, table: str, seasons: Collection[int] | None = None) -> dict[int, Path]:
+        """Name a table's files by season, each seen to hold what was written.
+
+        Raises:
+            LakeError: there is no table of that name, or a file is missing or damaged.
+        """
+        _known(table)
+        return {
+            season: manifest.verified_path(self.lake, Place(table, season), file)
+            for season, file in self.manifest.of(table).items()
+            if seasons is None or season in seasons
+        }
+
+    def sessions(self, seasons: Collection[int] | None = None) -> list[SessionKey]:
+        """List the sessions by season and round, a sprint before its race."""
+        rows = collect(self.scan("sessions", seasons).select(SessionKey._fields), self.lake).rows()
+        keys = [SessionKey(*row) for row in rows]
+        return sorted(keys, key=lambda key: (key.season, key.round, key.session_kind == "race"))
 
 
-def scan(lake: Path, table: str, seasons: Sequence[int] | None = None) -> pl.LazyFrame:
-    """Scan a table of the lake.
+def snapshot(lake: Path) -> Snapshot:
+    """See the lake as it is now; it may be absent."""
+    return Snapshot(lake, manifest.read_manifest(lake))
 
-    Args:
-        lake: folder of the lake; it may be absent.
-        table: a key of `engine.tables.TABLES`.
-        seasons: only these; null for all. Files of other seasons are not opened.
 
-    Returns:
-        The contract's columns and dtypes, sessions in no promised order. Without any file: no
-        rows. Files are opened when the plan is collected.
+def scan(lake: Path, table: str, seasons: Collection[int] | None = None) -> pl.LazyFrame:
+    """Scan a table of the lake as it is now: `Snapshot.scan`."""
+    return snapshot(lake).scan(table, seasons)
 
-    Raises:
-        LakeError: there is no table of that name.
-    """
-    _known(table)
-    wanted = None if seasons is None else {f"season={season}" for season in seasons}
-    files = [
-        path
-        for path in sorted((lake / table).glob("season=*/*.parquet"))
-        if wanted is None or path.parent.name in wanted
-    ]
-    return _scan(table, files) if files else empty(table).lazy()
+
+def sessions(lake: Path) -> list[SessionKey]:
+    """List the sessions of the lake by season and round, a sprint before its race."""
+    return snapshot(lake).sessions()
+
+
+def listed(lake: Path, season: int) -> pl.DataFrame:
+    """Read the table `sessions` of one season."""
+    return collect(scan(lake, "sessions", [season]), lake)
 
 
 def read_session(lake: Path, session: SessionKey) -> dict[str, pl.DataFrame]:
-    """Read every table of one session that the lake has.
+    """Read every table of one session.
 
     Returns:
-        Frames by table name in the order of `engine.tables.TABLES`, under contract, sorted by
-        primary key.
+        Frames by table name in the order of `engine.tables.STORED`, under contract, sorted by
+        primary key; empty where the lake has no rows.
 
     Raises:
         LakeError: the lake does not have the session, its name is not one, or a file is damaged
             or has other columns than the contract, which has changed since.
         ContractError: a file's rows break the contract.
     """
-    files = {table: _file(lake, table, session) for table in TABLES}
-    found = {table: path for table, path in files.items() if path.is_file()}
-    if not found:
-        there = ", ".join(key.session_id for key in sessions(lake)) or "none"
+    _session_ids([session])
+    seen = snapshot(lake)
+    plans = [seen.scan(table, sessions=[session]) for table in STORED]
+    frames = dict(zip(STORED, (collect(plan, lake) for plan in plans), strict=True))
+    if all(frame.is_empty() for frame in frames.values()):
+        there = ", ".join(key.session_id for key in seen.sessions()) or "none"
         raise LakeError(f"lake {lake}: no session {session.session_id}; there are {there}")
     return {
-        table: check(table, _collect(_scan(table, [path]), path), f"the lake, {path}")
-        for table, path in found.items()
+        table: check(table, frame.sort(STORED[table].primary_key()), f"the lake, {lake}")
+        for table, frame in frames.items()
     }
 
 
-def sessions(lake: Path) -> list[SessionKey]:
-    """List the sessions of the lake by season and round, a sprint before its race.
-
-    Raises:
-        LakeError: a file of the table `sessions` is damaged.
-    """
-    listed = scan(lake, _LISTED_LAST).select(SessionKey._fields)
-    keys = [SessionKey(*row) for row in _collect(listed, lake / _LISTED_LAST).rows()]
-    return sorted(keys, key=lambda key: (key.season, key.round, key.session_kind == "race"))
+def write_session(lake: Path, session: SessionKey, tables: Mapping[str, pl.DataFrame]) -> None:
+    """Write tables of one session: `write`."""
+    write(lake, [session], tables)
 
 
-def listed(lake: Path, season: int) -> pl.DataFrame:
-    """Read the table `sessions` of one season."""
-    return _collect(scan(lake, _LISTED_LAST, [season]), lake / _LISTED_LAST)
-
-
-def rename_session(lake: Path, old: SessionKey, new: SessionKey) -> None:
-    """Move a session to another round: its files, and what they say of it.
-
-    The new files are written first, then the old ones are removed, `sessions` last each time:
-    interrupted anywhere, a second call finishes.
-
-    Raises:
-        LakeError: there is no such session, another one stands there, or the disk refused.
-    """
-    is_there = _LISTED_LAST in _tables_of(lake, new)
-    if is_there and not _tables_of(lake, old):
-        return
-    renamed = pl.lit(new.session_id)
-    there = read_session(lake, old)
-    moved = {name: frame.with_columns(session_id=renamed) for name, frame in there.items()}
-    moved["sessions"] = moved["sessions"].with_columns(round=pl.lit(new.round, pl.Int16))
-    there = read_session(lake, new) if is_there else moved
-    if not all(name in there and there[name].equals(moved[name]) for name in moved):
-        raise LakeError(f"lake {lake}: {new.session_id} is another session than {old.session_id}")
-    if not is_there:
-        remove_session(lake, new)  # what an interrupted call has left is of no session
-        write_session(lake, new, moved)
-    remove_session(lake, old)
-
-
-def rename_sessions(lake: Path, homes: Mapping[SessionKey, SessionKey]) -> dict[str, str]:
-    """Move sessions to where they belong, whatever the permutation.
+def write(
+    lake: Path,
+    sessions: Collection[SessionKey],
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    made_from: Mapping[int, str] | None = None,
+    since: Snapshot | None = None,
+) -> dict[str, int]:
+    """Replace the rows of sessions in the given tables, all at once.
 
     Args:
-        lake: folder of the lake.
-        homes: session → where it belongs, also of those that stand right. Of two that belong
-            to one place, that which stands there or has more tables stays.
+        lake: folder of the lake; made if absent.
+        sessions: whose rows these are; all that the lake has of them in these tables goes.
+        tables: frames by name, keys of `engine.tables.STORED`, any row order. Tables that are
+            not given stay as they are.
+        made_from: by season, the fingerprint of what the rows were computed from, if they were
+            and are those of the whole season.
+        since: what the rows were computed from: refuse if these seasons have changed meanwhile.
 
     Returns:
-        Old → new id of those that moved. If interrupted, call again with what the lake then has.
+        Table → rows that the lake now has of these seasons.
 
     Raises:
-        LakeError: a session without a home stands in the way, or the disk refused.
+        ContractError: a frame breaks its contract or holds rows of other sessions; nothing was
+            written.
+        LakeError: a session's name is not one, a table is unknown, the seasons have changed
+            `since`, or the disk refused; nothing was written.
     """
-    origin = _without_copies(lake, homes)
-    moves = {old: home for home, old in origin.items() if old != home}
-    standing = set(sessions(lake))
-    for stranger in (standing - homes.keys()) & set(moves.values()):
-        raise LakeError(
-            f"lake {lake}: {stranger.session_id}, which the warehouse does not know, stands where "
-            "another session belongs. Ingest it or remove its files, then try again"
+    for name in tables:
+        _known(name)
+    ids = _session_ids(sessions)
+    checked = {name: _of_sessions(name, frame, ids) for name, frame in tables.items()}
+    seasons = {key.season for key in sessions}
+    with manifest.lock(lake):
+        seen = snapshot(lake)
+        if since is not None:
+            _refuse_changes(since, seen, seasons)
+        return _publish(
+            lake,
+            {
+                (name, season): pl.concat([_others(seen, name, season, ids), rows])
+                for name, frame in checked.items()
+                for season, rows in _by_season(frame, seasons).items()
+            },
+            made_from or {},
         )
-    renamed = {old.session_id: home.session_id for old, home in moves.items()}
-    while moves:
-        ready = (old for old, new in moves.items() if new not in standing)
-        if (old := next(ready, None)) is None:  # only circles are left: one of them steps aside
-            old = next(iter(moves))
-            aside = (old._replace(round=number) for number in _ROUNDS_ASIDE)
-            free = next(key for key in aside if key not in standing | origin.keys())
-            moves |= {free: moves[old], old: free}
-        new = moves.pop(old)
-        rename_session(lake, old, new)
-        standing = standing - {old} | {new}
-    return renamed
 
 
 def remove_session(lake: Path, session: SessionKey) -> None:
-    """Remove the files of a session, `sessions` last; there may be none."""
-    with _refusals(lake), _lock(lake):
-        for path in [_file(lake, name, session) for name in _tables_of(lake, session)]:
-            path.unlink()
-            _sync(path.parent)
+    """Remove all rows of a session; there may be none."""
+    write(lake, [session], {name: empty(name) for name in STORED})
 
 
-def _without_copies(
-    lake: Path, homes: Mapping[SessionKey, SessionKey]
-) -> dict[SessionKey, SessionKey]:
-    """Say for each home which session of the lake belongs there, and remove other copies."""
-    kept: dict[SessionKey, SessionKey] = {}
-    for old in sorted(homes, key=lambda key: (key == homes[key], len(_tables_of(lake, key)))):
-        if (copy := kept.get(homes[old])) is not None:
-            remove_session(lake, copy)
-        kept[homes[old]] = old
-    return kept
+def rename_sessions(lake: Path, homes: Mapping[SessionKey, SessionKey]) -> dict[str, str]:
+    """Move sessions to where they belong, whatever the permutation, all at once.
 
+    Args:
+        lake: folder of the lake.
+        homes: session → where it belongs in the same season, also of those that stand right. Of
+            two that belong to one place, that which stands there stays, else the later.
 
-def _tables_of(lake: Path, session: SessionKey) -> list[str]:
-    """Name the tables that the lake has of a session, `sessions` last."""
-    there = [name for name in TABLES if _file(lake, name, session).is_file()]
-    return sorted(there, key=lambda name: name == _LISTED_LAST)
+    Returns:
+        Old → new id of those that moved.
 
-
-def _known(table: str) -> None:
-    if table not in TABLES:
-        raise LakeError(f"the lake has no table {table!r}; there are {', '.join(TABLES)}")
-
-
-def _file(lake: Path, table: str, session: SessionKey) -> Path:
-    """Where a session's table lies; only known tables and well-formed sessions have a place."""
-    _known(table)
-    if not re.fullmatch(SESSION_ID_PATTERN, session.session_id):
-        raise LakeError(f"no session can be called {session.session_id!r}; expected like 2025-1")
-    season = session.session_id.partition("-")[0]
-    return lake / table / f"season={season}" / f"{session.session_id}.parquet"
-
-
-def _bytes(session: SessionKey, table: str, frame: pl.DataFrame) -> bytes:
-    """Give the Parquet file of a table: under contract, of that session, sorted by its key."""
-    checked = check(table, frame, f"session {session.session_id}")
-    strangers = checked.filter(pl.col("session_id") != session.session_id)
-    if not strangers.is_empty():
-        named = ", ".join(strangers["session_id"].unique().sort().head(3))
-        raise ContractError(
-            f"{table}: {strangers.height} of {checked.height} rows are not of session "
-            f"{session.session_id} but of {named}\nNothing was written."
-        )
-    buffer = io.BytesIO()
-    checked.sort(TABLES[table].primary_key()).write_parquet(buffer, compression="zstd")
-    return buffer.getvalue()
-
-
-def _scan(table: str, files: list[Path]) -> pl.LazyFrame:
-    """Scan files of a table.
-
-    The schema is given, not looked up, so each file is opened once: a reader sees the old file or
-    the new one even while it is replaced.
+    Raises:
+        LakeError: a session without a home stands in the way, or the disk refused; nothing was
+            moved.
     """
-    return pl.scan_parquet(files, schema=polars_schema(table), hive_partitioning=False, glob=False)
+    _session_ids([*homes, *homes.values()])
+    with manifest.lock(lake):
+        seen = snapshot(lake)
+        standing = set(seen.sessions())
+        kept = {homes[old]: old for old in homes if old in standing}
+        kept |= {home: home for home in kept if homes.get(home) == home and home in standing}
+        moves = {old: home for home, old in kept.items() if old != home}
+        gone = {old for old in homes if old in standing} - set(kept.values())
+        for stranger in sorted((standing - homes.keys()) & set(moves.values())):
+            raise LakeError(
+                f"lake {lake}: {stranger.session_id}, which the warehouse does not know, stands "
+                "where another session belongs. Ingest it or remove it, then try again"
+            )
+        rename = {old.session_id: home.session_id for old, home in moves.items()}
+        rounds = {home.session_id: home.round for home in moves.values()}
+        lost = [key.session_id for key in gone]
+        changes = {}
+        for season in {key.season for key in [*moves, *gone]}:
+            for name in STORED:
+                if season in seen.manifest.of(name):
+                    rows = collect(seen.scan(name, [season]), lake)
+                    rows = rows.filter(~pl.col("session_id").is_in(lost))
+                    changes[name, season] = _renamed(rows, rename, rounds)
+        _publish(lake, changes, {})
+    return rename
 
 
-def _collect(plan: pl.LazyFrame, where: Path) -> pl.DataFrame:
+def collect(plan: pl.LazyFrame, where: Path) -> pl.DataFrame:
+    """Collect a plan over files of the lake.
+
+    Raises:
+        LakeError: a file cannot be read; the text says which and what to do.
+    """
     try:
         return plan.collect()
     except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise LakeError(
-            f"{where} cannot be read: {error}\nRemove the file and ingest the session again."
+            f"{where} cannot be read: {error}\nIts files are whole, so the tables have changed "
+            "since they were written: remove the lake and ingest again."
         ) from error
 
 
-@contextmanager
-def _lock(lake: Path) -> Iterator[None]:
-    """Keep other writers out of the lake."""
-    _make_folder(lake)
-    try:
-        with FileLock(lake / LOCK_NAME, timeout=LOCK_TIMEOUT_S):
-            yield
-    except Timeout:
+def _refuse_changes(since: Snapshot, now: Snapshot, seasons: Collection[int]) -> None:
+    """See that nobody has written to these seasons.
+
+    Raises:
+        LakeError: somebody has.
+    """
+    changed = sorted(
+        season
+        for season in seasons
+        if any(since.manifest.of(t).get(season) != now.manifest.of(t).get(season) for t in STORED)
+    )
+    if changed:
+        named = ", ".join(map(str, changed))
         raise LakeError(
-            f"lake {lake}: another process has been writing for {LOCK_TIMEOUT_S:.0f} s; "
-            "try again when it has ended"
-        ) from None
+            f"lake {now.lake}: another process has written to {named} meanwhile. What it wrote "
+            "stays, and nothing else was written; run this again"
+        )
 
 
-@contextmanager
-def _refusals(lake: Path) -> Iterator[None]:
-    """Say which file the disk refused, and what that means."""
-    try:
-        yield
-    except OSError as error:
-        named = error.filename or lake
-        raise LakeError(
-            f"{named} could not be written: {error.strerror}\n"
-            "The old file, if there was one, is whole. Make room or mend the folder, then ingest "
-            "the session again."
-        ) from error
+def _publish(
+    lake: Path, changes: Mapping[tuple[str, int], pl.DataFrame], made_from: Mapping[int, str]
+) -> dict[str, int]:
+    """Write frames under contract by table and season; a frame without rows gets no file."""
+    contents = {
+        Place(*place): _content(place[0], frame, made_from.get(place[1]))
+        for place, frame in changes.items()
+    }
+    manifest.publish(lake, contents)
+    rows: dict[str, int] = {}
+    for (name, _), frame in changes.items():
+        rows[name] = rows.get(name, 0) + frame.height
+    return rows
 
 
-def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, and bring their names to the disk."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    _sync(folder.parent)
+def _content(table: str, frame: pl.DataFrame, made_from: str | None) -> Content | None:
+    if frame.is_empty():
+        return None
+    buffer = io.BytesIO()
+    frame.sort(STORED[table].primary_key()).write_parquet(buffer, compression="zstd")
+    return Content(buffer.getvalue(), frame.height, made_from)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what writers that died have left in a folder; the caller holds the lock."""
-    for path in folder.glob(UNFINISHED.format(name="*")):
-        path.unlink()
+def _by_season(frame: pl.DataFrame, seasons: Iterable[int]) -> dict[int, pl.DataFrame]:
+    """Split a table by season; a season without rows has an empty frame."""
+    parts = frame.with_columns(_season=_SEASON).partition_by(
+        "_season", as_dict=True, include_key=False
+    )
+    nothing = frame.clear()
+    return {season: parts.get((season,), nothing) for season in sorted(seasons)}
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Put a file in place of another; it is on the disk when this returns."""
-    unfinished = path.with_name(UNFINISHED.format(name=path.name))
-    try:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    _sync(path.parent)
+def _others(seen: Snapshot, table: str, season: int, ids: Sequence[str]) -> pl.DataFrame:
+    """Read the rows of a table's season that are not of these sessions."""
+    rows = seen.scan(table, [season]).filter(~pl.col("session_id").is_in(ids))
+    return collect(rows, seen.lake)
 
 
-def _sync(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _renamed(
+    frame: pl.DataFrame, rename: Mapping[str, str], rounds: Mapping[str, int]
+) -> pl.DataFrame:
+    renamed = frame.with_columns(pl.col("session_id").replace(rename))
+    if "round" not in frame.columns:
+        return renamed
+    new = pl.col("session_id").replace_strict(rounds, default=None, return_dtype=pl.Int16)
+    return renamed.with_columns(round=pl.coalesce(new, "round"))
+
+
+def _of_sessions(table: str, frame: pl.DataFrame, ids: Sequence[str]) -> pl.DataFrame:
+    """See that a frame is under contract and has rows of these sessions only."""
+    named = ids[0] if len(ids) == 1 else f"{len(ids)} sessions"
+    checked = check(table, frame, f"session {named}" if len(ids) == 1 else named)
+    strangers = checked.filter(~pl.col("session_id").is_in(ids))
+    if not strangers.is_empty():
+        found = ", ".join(strangers["session_id"].unique().sort().head(3))
+        raise ContractError(
+            f"{table}: {strangers.height} of {checked.height} rows are not of session "
+            f"{named} but of {found}\nNothing was written."
+        )
+    return checked
+
+
+def _session_ids(sessions: Iterable[SessionKey]) -> list[str]:
+    ids = [key.session_id for key in sessions]
+    for session_id in ids:
+        if not re.fullmatch(SESSION_ID_PATTERN, session_id):
+            raise LakeError(f"no session can be called {session_id!r}; expected like 2025-1")
+    return ids
+
+
+def _known(table: str) -> None:
+    if table not in STORED:
+        raise LakeError(f"the lake has no table {table!r}; there are {', '.join(STORED)}")

@@ -51,7 +51,7 @@ def read_profile(name_or_path: str | Path) -> CalibrationProfile:
             f"{name_or_path} cannot be read; name a JSON file or a bundled profile: {bundled}"
         ) from None
     except ValidationError as error:
-        raise ProfileError(f"{path}: {_faults(error)}") from None
+        raise ProfileError(f"{path}: {faults(error)}") from None
 
 
 def import_profile(connection: Connection, profile: CalibrationProfile) -> tuple[str, int, bool]:
@@ -122,7 +122,7 @@ def get_profile(connection: Connection, name: str | None = None) -> CalibrationP
         return CalibrationProfile.model_validate_json(found["body"].item())
     except ValidationError as error:
         raise ProfileError(
-            f"the stored profile {name or 'that is active'} cannot be used: {_faults(error)}. "
+            f"the stored profile {name or 'that is active'} cannot be used: {faults(error)}. "
             "Import a corrected one and activate it"
         ) from None
 
@@ -173,7 +173,7 @@ def _unknown(connection: Connection, wanted: str) -> ProfileError:
     )
 
 
-def _faults(error: ValidationError) -> str:
+def faults(error: ValidationError) -> str:
     """Say what is wrong with a profile, one phrase a field."""
     return "; ".join(
         f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}"

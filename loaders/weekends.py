@@ -166,6 +166,8 @@ def _input_row(session_id: str, driver: _Driver) -> dict[str, object]:
         "actual_pit_laps": driver.strategy.actual_pit_laps,
         "degradation_penalty_score": driver.strategy.degradation_penalty,
         "penalty_time_losses_s": [penalty.time_loss for penalty in driver.penalties],
+        "has_lap_clocks": True,
+        "has_race_control": True,
     }
 
 

@@ -13,7 +13,10 @@ from polars.testing import assert_frame_equal
 
 from engine.tables import NORMALIZED
 from loaders.embedded import embedded_postgres
+from loaders.history import import_history
+from loaders.profiles import read_profile
 from loaders.providers import fastf1
+from loaders.regrade import regrade
 from loaders.settings import Settings
 from tests.real_races import FOLDERS, copy_cache
 
@@ -72,6 +75,21 @@ def real_race(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> RealR
         return {name: pl.read_ipc(path.read_bytes()) for name, path in files.items()}
 
     return get
+
+
+@pytest.fixture(scope="session")
+def history_lake(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of all of history, graded; made once, whichever process asks first. Do not write."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    home = tmp_path_factory.getbasetemp().parent / f"history-{run}"
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "lock"):
+        made = Settings(home=home)
+        if not (home / "whole").exists():
+            import_history(realdata / "history", made)
+            regrade(made.lake, [read_profile("baseline")])
+            (home / "whole").touch()
+    return made.lake
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,14 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
         "optimal_pit_laps": [],
         "actual_pit_laps": [],
         "penalty_time_losses_s": [],
+        "has_lap_clocks": True,
+        "has_race_control": True,
+    },
+    "driver_metrics": {
+        "has_consistency_evidence": True,
+        "has_team_strategy_evidence": True,
+        "has_racecraft_evidence": True,
+        "has_penalty_evidence": True,
     },
 }
 """What a row has unless a test says otherwise; all other columns are null."""

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from engine.tables import NORMALIZED, TABLES
-from loaders.jobs import grade_session
+from loaders.grading import grade_session
 from loaders.providers import simulated
 from loaders.settings import Settings
 from loaders.weekends import SCORE_COLUMNS

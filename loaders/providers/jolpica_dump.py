@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -25,7 +26,7 @@ from loaders.providers.jolpica_tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from engine.tables import SessionKey
@@ -103,6 +104,11 @@ FILES: Final[Mapping[str, pl.Schema]] = {
 }
 """Tables and columns that are read, by their names in the dump."""
 
+OPTIONAL_FILES: Final[Mapping[str, pl.Schema]] = {
+    "lap_times_from_fastf1": pl.Schema({**FILES["lap_times"], "source": pl.String()}),
+}
+"""Tables that not every dump has: laps of races that `lap_times` lacks, and how each was timed."""
+
 
 def read_dump(path: Path) -> dict[str, pl.DataFrame]:
     """Read the tables of a dump.
@@ -112,7 +118,8 @@ def read_dump(path: Path) -> dict[str, pl.DataFrame]:
             ``name.parquet``; in a zip in any folder.
 
     Returns:
-        One frame per table, its columns and dtypes as in `FILES`, one row per row of the file.
+        One frame per table of `FILES`, and of `OPTIONAL_FILES` if it is there, with the columns
+        and dtypes named there, one row per row of the file.
 
     Raises:
         ProviderError: there is no such folder or zip, or a table is missing or damaged.
@@ -121,11 +128,11 @@ def read_dump(path: Path) -> dict[str, pl.DataFrame]:
     try:
         if path.is_dir():
             members = {file.name: file for file in path.iterdir()}
-            return {name: _table(name, path, members) for name in FILES}
+            return {name: _table(name, path, members) for name in _present(members)}
         with zipfile.ZipFile(path) as archive:
             packed = {info.filename.rpartition("/")[2]: info for info in archive.infolist()}
-            return {name: _table(name, path, packed, archive) for name in FILES}
-    except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+            return {name: _table(name, path, packed, archive) for name in _present(packed)}
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ProviderError(
             f"jolpica dump {path}: cannot be read ({error}).\n"
             "Nothing was loaded. Name a folder or a zip of the dump's CSV or Parquet files."
@@ -249,6 +256,16 @@ def _session_id(kind: str) -> pl.Expr:
     return pl.format("{}-{}" + suffix, "year", "round")
 
 
+def _present(members: Collection[str]) -> list[str]:
+    """Name the tables to read: all of `FILES`, and what there is of `OPTIONAL_FILES`."""
+    return [*FILES, *(name for name in OPTIONAL_FILES if _file_name(name, members))]
+
+
+def _file_name(table: str, members: Collection[str]) -> str:
+    """Name the file of a table, whichever of the two kinds is there; empty if none is."""
+    return next((name for kind in ("parquet", "csv") if (name := f"{table}.{kind}") in members), "")
+
+
 def _table(
     name: str,
     path: Path,
@@ -261,9 +278,7 @@ def _table(
         ProviderError: there is none, or it is too large or damaged.
         ContractError: a column is missing or a value is not of the column's type.
     """
-    file_name = next(
-        (f"{name}.{kind}" for kind in ("parquet", "csv") if f"{name}.{kind}" in members), ""
-    )
+    file_name = _file_name(name, members)
     if not file_name:
         raise ProviderError(
             f"jolpica dump {path}: {name}.csv or {name}.parquet is missing.\n"
@@ -279,13 +294,14 @@ def _table(
         content = archive.read(member)
     else:
         content = member.read_bytes()
+    schema = FILES.get(name) or OPTIONAL_FILES[name]
     try:
-        return _parse_file(content, FILES[name], is_csv=file_name.endswith("csv"))
+        return _parse_file(content, schema, is_csv=file_name.endswith("csv"))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         first = str(error).strip().partition("\n")[0]
         raise ContractError(
             f"{name}: {file_name} of the dump {path} is not as expected: {first}\n"
-            f"Nothing was used. It needs the columns {', '.join(FILES[name])}."
+            f"Nothing was used. It needs the columns {', '.join(schema)}."
         ) from error
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from engine.calibration import profile_frame
 from engine.car_pace import car_pace
 from engine.form import form
-from engine.grade import COMPONENTS, grade
+from engine.grade import COMPONENTS, grade, published
 from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
 from engine.laps import lap_deltas
 from engine.overtakes import overtakes
@@ -80,6 +80,14 @@ def _component(component: Component) -> Step:
 
 FLOAT, FLOATS = pl.Float64(), pl.List(pl.Float64())
 
+PUBLISHED = pl.Schema(
+    {
+        name: dtype
+        for name, dtype in polars_schema("driver_metrics").items()
+        if name not in {"data_source", "inputs_hash"}
+    }
+)
+
 COMPONENT_STEPS = tuple(_component(component) for component in COMPONENTS)
 
 STEPS: tuple[Step, ...] = (
@@ -123,6 +131,12 @@ STEPS: tuple[Step, ...] = (
     _table("driver_inputs", lambda t: derive(t, t["track_difficulty"])["driver_inputs"]),
     *COMPONENT_STEPS,
     _table("grades", lambda t: grade(t["driver_inputs"], t["overtakes"], t["profiles"])),
+    Step(
+        "published",
+        lambda t: published(t["grades"], t["driver_inputs"]).select(*PUBLISHED),
+        tuple(TABLES["grades"].primary_key()),
+        PUBLISHED,
+    ),
 )
 
 
@@ -209,6 +223,8 @@ def odd_sessions() -> tuple[pl.DataFrame, pl.DataFrame]:
                 "penalty_time_losses_s": [
                     rng.choice([-2.0, 5.0, 10.0]) for _ in range(rng.randint(0, 2))
                 ],
+                "has_lap_clocks": number % 3 > 0,
+                "has_race_control": number % 5 > 0,
             }
         )
         events += [

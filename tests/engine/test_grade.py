@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine.calibration import profile_frame
-from engine.grade import grade
+from engine.grade import grade, published
 from tests.frames import frame
 from tests.profiles import ALL_PROFILES, BASELINE
 
@@ -121,6 +121,34 @@ def test_total_weighs_consistency_racecraft_and_penalties() -> None:
         {"lap_deltas_s": [0.0] * 10, "penalty_time_losses_s": [30.0]}, overtakes=[{}] * 10
     )
     assert found["total_grade"] == pytest.approx(0.90)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "missing"),
+    [
+        ({"lap_deltas_s": []}, {"consistency", "total"}),
+        ({"has_lap_clocks": False}, {"racecraft", "total"}),
+        ({"has_race_control": False}, {"penalty"}),
+        ({"actual_pit_laps": []}, {"team_strategy"}),
+        ({"optimal_pit_laps": []}, {"team_strategy"}),
+        ({}, set()),
+    ],
+)
+def test_what_rests_on_nothing_is_not_published(
+    inputs: Mapping[str, object], missing: set[str]
+) -> None:
+    """No laps: no consistency. No clocks: no racecraft. A total needs both, and nothing else."""
+    full = {"lap_deltas_s": [0.5], "actual_pit_laps": [20.0], "optimal_pit_laps": [21.0]}
+    driver_inputs = frame("driver_inputs", [{"driver_id": "a", **full, **inputs}]).lazy()
+    scored = grade(driver_inputs, frame("overtakes", []).lazy(), BASELINE.lazy())
+    row = published(scored, driver_inputs).collect().row(0, named=True)
+    kept = scored.collect().row(0, named=True)
+    for name in ("consistency", "racecraft", "penalty", "team_strategy"):
+        assert row[f"has_{name}_evidence"] is (name not in missing)
+        assert row[f"{name}_score"] == (None if name in missing else kept[f"{name}_score"])
+    assert row["total_grade"] == (None if "total" in missing else kept["total_grade"])
+    assert (row["expected_delta_s"] is None) is ("consistency" in missing)
+    assert (row["on_track_events"] is None) is ("racecraft" in missing)
 
 
 def test_every_profile_grades_every_driver() -> None:

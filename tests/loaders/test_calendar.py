@@ -19,7 +19,7 @@ from engine.tables import CalendarSessions, SessionKey
 from loaders import lake
 from loaders.calendar import fail_attempt, start_attempt, sync_calendar
 from loaders.errors import WarehouseError
-from loaders.lake import LakeError
+from loaders.manifest import LakeError
 from loaders.postgres import connect, read
 from tests.frames import frame
 from tests.test_architecture import ROOT
@@ -557,13 +557,13 @@ def write(folder: Path, round_number: int, event: Event, lap_count: int = 3) -> 
 
 
 def lake_laps(folder: Path) -> dict[str, int]:
-    """Laps by session, as files have them: name, `sessions` and rows must agree."""
+    """Laps by session, as the lake has them: `sessions` and rows must agree."""
     counts = {}
     for session in lake.sessions(folder):
         laps = lake.read_session(folder, session)["laps"]
         assert laps["session_id"].unique().to_list() == [session.session_id]
         counts[session.session_id] = laps.height
-    assert len(list(folder.glob("laps/*/*.parquet"))) == len(counts)
+    assert lake.scan(folder, "laps").collect().height == sum(counts.values())
     return counts
 
 
@@ -571,21 +571,21 @@ def test_a_renamed_session_says_so_everywhere(tmp_path: Path) -> None:
     """All tables move; doing it again changes nothing; another session is not overwritten."""
     write(tmp_path, 4, MIAMI)
     before = lake.read_session(tmp_path, SessionKey(2026, 4))
-    lake.rename_session(tmp_path, SessionKey(2026, 4), SessionKey(2026, 6))
+    lake.rename_sessions(tmp_path, {SessionKey(2026, 4): SessionKey(2026, 6)})
     after = lake.read_session(tmp_path, SessionKey(2026, 6))
     assert after.keys() == before.keys()
     for name, moved in after.items():
-        assert moved["session_id"].unique().to_list() == ["2026-6"]
+        assert moved.height == before[name].height
+        assert set(moved["session_id"]) <= {"2026-6"}
         assert moved.drop("session_id", "round", strict=False).equals(
             before[name].drop("session_id", "round", strict=False)
         )
     assert after["sessions"]["round"].to_list() == [6]
-    lake.rename_session(tmp_path, SessionKey(2026, 4), SessionKey(2026, 6))
+    lake.rename_sessions(tmp_path, {SessionKey(2026, 4): SessionKey(2026, 6)})
     write(tmp_path, 5, CANADA)
-    with pytest.raises(LakeError, match="2026-6 is another session than 2026-5"):
-        lake.rename_session(tmp_path, SessionKey(2026, 5), SessionKey(2026, 6))
-    with pytest.raises(LakeError, match="no session 2026-9"):
-        lake.rename_session(tmp_path, SessionKey(2026, 9), SessionKey(2026, 10))
+    with pytest.raises(LakeError, match=r"2026-6, which .* stands where another"):
+        lake.rename_sessions(tmp_path, {SessionKey(2026, 5): SessionKey(2026, 6)})
+    assert lake.rename_sessions(tmp_path, {SessionKey(2026, 9): SessionKey(2026, 10)}) == {}
 
 
 def test_a_stranger_in_the_lake_is_not_overwritten(connection: Connection, tmp_path: Path) -> None:
@@ -615,13 +615,13 @@ KILLED = textwrap.dedent(
     """
     import sys, time
     from pathlib import Path
-    from loaders import lake
+    from loaders import manifest
     from loaders.calendar import sync_calendar
     from loaders.postgres import connect
     from loaders.settings import Settings
     from tests.loaders.test_calendar import CANADA, MIAMI, calendar
 
-    step, count = getattr(lake, sys.argv[1]), int(sys.argv[2])
+    step, count = getattr(manifest, sys.argv[1]), int(sys.argv[2])
     calls = []
 
     def pausing(*arguments):
@@ -631,7 +631,7 @@ KILLED = textwrap.dedent(
             time.sleep(60)
         return step(*arguments)
 
-    setattr(lake, sys.argv[1], pausing)
+    setattr(manifest, sys.argv[1], pausing)
     with connect(Settings()) as connection:
         sync_calendar(connection, 2026, calendar((5, MIAMI), (4, CANADA)), Path(sys.argv[3]))
     """
@@ -664,13 +664,7 @@ def killed_at(warehouse_settings: Settings, tmp_path: Path) -> Callable[[str, in
 
 @pytest.mark.parametrize(
     ("step", "count"),
-    [
-        ("rename_session", 1),
-        ("_replace", 10),
-        ("_sync", 30),
-        ("remove_session", 2),
-        ("_replace", 17),
-    ],
+    [("publish", 1), ("write_file", 2), ("sync", 2), ("write_file", 3), ("_sweep", 1)],
 )
 def test_a_killed_synchronization_is_finished_by_the_next(
     connection: Connection,
@@ -679,7 +673,7 @@ def test_a_killed_synchronization_is_finished_by_the_next(
     step: str,
     count: int,
 ) -> None:
-    """Two rounds change places by way of a third; wherever it dies, no lap is lost or doubled."""
+    """Two rounds change places; wherever it dies, no lap is lost or doubled."""
     for number, event in ((4, MIAMI), (5, CANADA)):
         store(connection, number, event, lap_count=number)
         write(tmp_path, number, event, lap_count=number)
@@ -687,6 +681,3 @@ def test_a_killed_synchronization_is_finished_by_the_next(
     assert grades(connection) == {"2026-4": (2, 10), "2026-5": (2, 8)}
     sync_calendar(connection, 2026, calendar((5, MIAMI), (4, CANADA)), tmp_path)
     assert lake_laps(tmp_path) == {"2026-4": 10, "2026-5": 8}
-    assert not [
-        path for path in tmp_path.rglob("*.parquet") if path.stem not in {"2026-4", "2026-5"}
-    ]

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from engine.tables import SessionKey
-from loaders.__main__ import main
 from loaders.display import load_sentence, show_comparison
 from loaders.jobs import IngestReport
 from loaders.postgres import LoadReport
 from tests.profiles import BASELINE_PROFILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from loaders.settings import Settings
-
-    Run = Callable[..., tuple[int, str, str]]
+    from tests.loaders.conftest import Run
 
 WEEKEND = {
     "season": 2000,
@@ -38,24 +33,6 @@ WEEKEND = {
         {"driver": "first"},
     ],
 }
-
-
-@pytest.fixture
-def run(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Run:
-    """Run `drivegrade …` against the module's own home: exit code, output, errors."""
-    monkeypatch.setenv("DRIVEGRADE_HOME", str(settings.home))
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["drivegrade", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        shown = capsys.readouterr()
-        return int(ended.value.code or 0), shown.out, shown.err
-
-    return call
 
 
 def test_demo_prints_the_grades_of_every_bundled_weekend(run: Run) -> None:
@@ -166,7 +143,7 @@ def test_compare_shows_only_what_differs(run: Run) -> None:
     assert run("compare", "2099", "1", *pair) == (0, "", "")
     _, out, _ = run("compare", "2099", "1", *pair, "--all")
     rows = [json.loads(line) for line in out.splitlines()]
-    assert {row["table"] for row in rows} == {"entries", "laps", "pit_stops", "grades"}
+    assert {row["table"] for row in rows} == {"entries", "laps", "pit_stops", "driver_metrics"}
     assert all(row["differing"] == 0 for row in rows)
 
 

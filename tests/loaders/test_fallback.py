@@ -12,7 +12,7 @@ from engine.errors import ContractError
 from engine.tables import SessionKey
 from loaders import jobs, lake, postgres
 from loaders.fallback import fetch_session, fill_from, gaps
-from loaders.jobs import grade_session
+from loaders.grading import grade_session
 from loaders.profiles import read_profile
 from loaders.providers import ProviderError, openf1, simulated
 from loaders.settings import Settings

@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from engine.tables import ENTRY, SessionKey
 from loaders import administration, jobs, lake, postgres
+from loaders.grading import grade_session
 from loaders.providers import simulated
 from loaders.weekends import SCORE_COLUMNS
 from tests.warehouse import ask
@@ -58,7 +59,7 @@ def test_what_is_stored_is_what_was_computed(
 ) -> None:
     """PostgreSQL and lake hold the engine's numbers bit for bit."""
     profile = administration.get_profile(settings, None)
-    computed = jobs.grade_session(tables, profile, "test")["driver_metrics"].sort("driver_id")
+    computed = grade_session(tables, profile, "test")["driver_metrics"].sort("driver_id")
     stored = grades(settings, RACE).drop_nulls("total_grade")
     scores = ["driver_id", "expected_delta_s", *SCORE_COLUMNS]
     assert_frame_equal(stored.select(scores), computed.select(scores), check_exact=True)
@@ -101,8 +102,8 @@ def test_one_changed_lap_changes_it_and_the_grades_it_affects(
     assert sum(changes["core.entries"]) == 0
     assert sum(changes["public.pit_stops"]) == 0
     profile = administration.get_profile(settings, None)
-    old = jobs.grade_session(tables, profile, "test")["driver_metrics"]
-    new = jobs.grade_session(corrected, profile, "test")["driver_metrics"]
+    old = grade_session(tables, profile, "test")["driver_metrics"]
+    new = grade_session(corrected, profile, "test")["driver_metrics"]
     moved = old.join(new, on=ENTRY, suffix="_new").filter(
         pl.col("inputs_hash") != pl.col("inputs_hash_new")
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import random
 import re
@@ -18,9 +20,10 @@ from filelock import FileLock
 from polars.testing import assert_frame_equal
 
 from engine.errors import ContractError
-from engine.tables import NORMALIZED, TABLES, SessionKey, empty, polars_schema
-from loaders import lake
-from loaders.lake import LakeError, read_session, scan, sessions, write_session
+from engine.tables import NORMALIZED, STORED, SessionKey, empty, polars_schema
+from loaders import lake, manifest
+from loaders.lake import read_session, scan, sessions, write_session
+from loaders.manifest import LOCK_NAME, MANIFEST_NAME, LakeError
 from loaders.providers import simulated
 from loaders.settings import Settings
 
@@ -57,8 +60,15 @@ def inputs_row() -> pl.DataFrame:
         "optimal_pit_laps": [],
         "actual_pit_laps": [23.0],
         "penalty_time_losses_s": [5.0],
+        "has_lap_clocks": True,
+        "has_race_control": False,
     }
     return pl.DataFrame([row], schema=polars_schema("driver_inputs"))
+
+
+def file_of(folder: Path, table: str, season: int = 2099) -> Path:
+    """Where a table's season lies."""
+    return lake.snapshot(folder).files(table)[season]
 
 
 def all_files(folder: Path) -> dict[str, bytes]:
@@ -66,7 +76,7 @@ def all_files(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != lake.LOCK_NAME
+        if path.is_file() and path.name != LOCK_NAME
     }
 
 
@@ -78,16 +88,45 @@ def test_a_session_comes_back_as_it_was_written(tmp_path: Path) -> None:
     tables = bundled() | {"driver_inputs": inputs_row(), "overtakes": empty("overtakes")}
     write_session(tmp_path, RACE, tables)
     read = read_session(tmp_path, RACE)
-    assert list(read) == [*NORMALIZED, "overtakes", "driver_inputs"]
+    assert list(read) == list(STORED)
     for name, frame in read.items():
         assert frame.schema == polars_schema(name)
-        assert_frame_equal(frame, tables[name], check_exact=True)
+        assert_frame_equal(frame, tables.get(name, empty(name)), check_exact=True)
 
 
-def test_a_table_lies_by_season_and_session(tmp_path: Path) -> None:
-    """One file per session and table, and nothing else."""
+def test_a_table_lies_by_season_under_the_name_of_its_content(tmp_path: Path) -> None:
+    """One file per table and season, named for its SHA-256, and the manifest that names it."""
     write_session(tmp_path, SPRINT, {"sessions": bundled(SPRINT)["sessions"]})
-    assert list(all_files(tmp_path)) == ["sessions/season=2099/2099-2-sprint.parquet"]
+    path = file_of(tmp_path, "sessions")
+    assert path.parent == tmp_path / "sessions" / "season=2099"
+    assert hashlib.sha256(path.read_bytes()).hexdigest().startswith(path.stem)
+    assert sorted(all_files(tmp_path)) == [MANIFEST_NAME, str(path.relative_to(tmp_path))]
+
+
+def test_sessions_of_a_season_share_a_file_and_do_not_touch_each_other(tmp_path: Path) -> None:
+    """A second session is added; written again, only its own rows are replaced."""
+    write_session(tmp_path, RACE, bundled())
+    write_session(tmp_path, SPRINT, bundled(SPRINT))
+    changed = bundled(SPRINT)
+    changed["laps"] = changed["laps"].head(5)
+    write_session(tmp_path, SPRINT, changed)
+    assert list(lake.snapshot(tmp_path).files("laps")) == [2099]
+    assert_frame_equal(read_session(tmp_path, RACE)["laps"], bundled()["laps"])
+    assert read_session(tmp_path, SPRINT)["laps"].height == 5
+
+
+def test_many_sessions_are_written_at_once(tmp_path: Path) -> None:
+    """Of two seasons: all are there, and what was there of one of them before is gone."""
+    write_session(tmp_path, RACE, bundled())
+    both = [bundled(), renamed(bundled(), OLDER)]
+    tables = {name: pl.concat([one[name] for one in both]) for name in ("sessions", "laps")}
+    tables["weather"] = empty("weather")
+    rows = lake.write(tmp_path, [RACE, OLDER], tables)
+    assert rows == {"sessions": 2, "laps": tables["laps"].height, "weather": 0}
+    assert sessions(tmp_path) == [OLDER, RACE]
+    assert read_session(tmp_path, RACE)["weather"].is_empty()
+    assert read_session(tmp_path, RACE)["entries"].height == bundled()["entries"].height
+    assert lake.snapshot(tmp_path).files("weather") == {}
 
 
 def test_rows_are_sorted_by_key_so_that_order_leaves_no_trace(tmp_path: Path) -> None:
@@ -103,10 +142,10 @@ def test_a_file_that_would_not_change_is_left_alone(tmp_path: Path) -> None:
     """Only the corrected table gets a new file; the other keeps its inode."""
     tables = {name: bundled()[name] for name in ("laps", "entries")}
     write_session(tmp_path, RACE, tables)
-    before = {path.parts[-3]: path.stat().st_ino for path in tmp_path.rglob("*.parquet")}
+    before = {name: file_of(tmp_path, name).stat().st_ino for name in tables}
     tables["entries"] = tables["entries"].with_columns(points=pl.lit(0.0))
     write_session(tmp_path, RACE, tables)
-    after = {path.parts[-3]: path.stat().st_ino for path in tmp_path.rglob("*.parquet")}
+    after = {name: file_of(tmp_path, name).stat().st_ino for name in tables}
     assert after["laps"] == before["laps"]
     assert after["entries"] != before["entries"]
     assert read_session(tmp_path, RACE)["entries"]["points"].sum() == 0
@@ -116,7 +155,8 @@ def test_tables_that_are_not_given_stay(tmp_path: Path) -> None:
     """Grading again writes grades; the laps are still there."""
     write_session(tmp_path, RACE, {"laps": bundled()["laps"]})
     write_session(tmp_path, RACE, {"weather": bundled()["weather"]})
-    assert set(read_session(tmp_path, RACE)) == {"laps", "weather"}
+    there = read_session(tmp_path, RACE)
+    assert {name for name, frame in there.items() if frame.height} == {"laps", "weather"}
 
 
 def test_sessions_are_listed_in_the_order_they_were_driven(tmp_path: Path) -> None:
@@ -143,7 +183,7 @@ def test_a_session_that_is_not_there_is_named_with_those_that_are(tmp_path: Path
 # scanning -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", STORED)
 def test_an_absent_table_scans_as_an_empty_one(tmp_path: Path, table: str) -> None:
     """Without a lake, a file or a season there are no rows, but all columns."""
     for seasons in (None, [], [2099]):
@@ -161,7 +201,7 @@ def test_a_scan_gives_all_sessions_under_the_contract(tmp_path: Path) -> None:
         frame = scan(tmp_path, name).collect()
         assert frame.schema == polars_schema(name)
         expected = pl.concat([tables[name] for tables in both])
-        key = TABLES[name].primary_key()
+        key = STORED[name].primary_key()
         assert_frame_equal(frame.sort(key), expected.sort(key), check_exact=True)
 
 
@@ -169,13 +209,28 @@ def test_other_seasons_are_not_opened(tmp_path: Path) -> None:
     """The plan names the files of the season alone; a damaged file of another does not matter."""
     write_session(tmp_path, RACE, bundled())
     write_session(tmp_path, OLDER, renamed(bundled(), OLDER))
-    assert "season=2098/2098-7.parquet" in scan(tmp_path, "laps").explain()
+    older, newer = (file_of(tmp_path, "laps", season) for season in (2098, 2099))
+    assert str(older) in scan(tmp_path, "laps").explain()
+    older.write_bytes(b"damaged")
     pruned = scan(tmp_path, "laps", seasons=[2099])
-    assert "season=2099/2099-1.parquet]" in pruned.explain()
+    assert str(newer) in pruned.explain()
     assert "2098" not in pruned.explain()
-    (tmp_path / "laps" / "season=2098" / "2098-7.parquet").write_bytes(b"damaged")
     assert_frame_equal(pruned.collect(), bundled()["laps"])
     assert scan(tmp_path, "laps", seasons=[2097]).collect().is_empty()
+    one = lake.snapshot(tmp_path).scan("laps", sessions=[RACE])
+    assert_frame_equal(one.collect(), bundled()["laps"])
+    assert lake.snapshot(tmp_path).scan("laps", [2098], [RACE]).collect().is_empty()
+
+
+def test_a_snapshot_does_not_see_what_is_written_later(tmp_path: Path) -> None:
+    """The files it names stay for a while; a new look sees the new ones."""
+    write_session(tmp_path, RACE, bundled())
+    seen = lake.snapshot(tmp_path)
+    changed = bundled()
+    changed["laps"] = changed["laps"].head(5)
+    write_session(tmp_path, RACE, changed)
+    assert_frame_equal(seen.scan("laps").collect(), bundled()["laps"])
+    assert scan(tmp_path, "laps").collect().height == 5
 
 
 def test_a_scan_reads_only_the_columns_that_are_used(tmp_path: Path) -> None:
@@ -250,22 +305,108 @@ def test_rows_of_another_session_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path) -> None:
-    """Half a file is not half a session."""
-    write_session(tmp_path, RACE, bundled())
-    path = tmp_path / "laps" / "season=2099" / "2099-1.parquet"
+def torn(path: Path) -> None:
+    """Cut a file in half."""
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(LakeError, match=f"{re.escape(str(path))} cannot be read"):
+
+
+def flipped(path: Path) -> None:
+    """Change one bit in the middle, which Parquet itself would not notice."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "state"), [(torn, "damaged"), (flipped, "damaged"), (Path.unlink, "missing")]
+)
+def test_a_file_that_is_not_what_was_written_is_refused(
+    tmp_path: Path, damage: Callable[[Path], None], state: str
+) -> None:
+    """Half a file is not half a session; the message says which file and what to do."""
+    write_session(tmp_path, RACE, bundled())
+    path = file_of(tmp_path, "laps")
+    damage(path)
+    with pytest.raises(LakeError, match=f"{re.escape(str(path))} is {state}.*\n.*season 2099"):
         read_session(tmp_path, RACE)
+    with pytest.raises(LakeError, match=state):
+        scan(tmp_path, "laps")
+    found = {state.path: state.state for state in manifest.examine(tmp_path)}
+    assert found.pop(path) == state
+    assert set(found.values()) == {"ok"}
+    assert len(found) == len([name for name in NORMALIZED if bundled()[name].height]) - 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"layout": 1}', b'{"files": {"laps": {"2099": {"sha256": "../x"}}}}']
+)
+def test_a_damaged_manifest_is_named(tmp_path: Path, content: bytes) -> None:
+    """It is no empty lake, and a name in it never becomes a path."""
+    write_session(tmp_path, RACE, bundled())
+    (tmp_path / MANIFEST_NAME).write_bytes(content)
+    with pytest.raises(LakeError, match=r"manifest\.json cannot be read"):
+        sessions(tmp_path)
+    with pytest.raises(LakeError, match=r"manifest\.json cannot be read"):
+        write_session(tmp_path, RACE, bundled())
 
 
 def test_a_file_from_before_a_change_of_the_contract_is_named(tmp_path: Path) -> None:
     """A column that is missing is not made up."""
     write_session(tmp_path, RACE, bundled())
-    path = tmp_path / "laps" / "season=2099" / "2099-1.parquet"
-    bundled()["laps"].drop("is_generated").write_parquet(path)
-    with pytest.raises(LakeError, match=f"{re.escape(str(path))} cannot be read: .*is_generated"):
+    buffer = io.BytesIO()
+    bundled()["laps"].drop("is_generated").write_parquet(buffer)
+    content = manifest.Content(buffer.getvalue(), 1)
+    manifest.publish(tmp_path, {manifest.Place("laps", 2099): content})
+    with pytest.raises(LakeError, match=r"cannot be read: .*is_generated"):
         read_session(tmp_path, RACE)
+
+
+def test_what_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    """Rows computed from a season that somebody else has written to since are refused."""
+    write_session(tmp_path, RACE, bundled())
+    write_session(tmp_path, OLDER, renamed(bundled(), OLDER))
+    seen = lake.snapshot(tmp_path)
+    fewer = {"laps": bundled()["laps"].head(5)}
+    write_session(tmp_path, RACE, fewer)
+    with pytest.raises(LakeError, match="has written to 2099 meanwhile"):
+        lake.write(tmp_path, [RACE], {"driver_inputs": inputs_row()}, since=seen)
+    assert read_session(tmp_path, RACE)["driver_inputs"].is_empty()
+    lake.write(tmp_path, [OLDER], {"laps": empty("laps")}, since=seen)
+    assert read_session(tmp_path, OLDER)["laps"].is_empty()
+
+
+def test_files_that_nobody_names_are_removed_in_time(tmp_path: Path) -> None:
+    """Not before readers of the manifest before have ended; what is not ours stays."""
+    write_session(tmp_path, RACE, bundled())
+    old = file_of(tmp_path, "laps")
+    changed = bundled()
+    changed["laps"] = changed["laps"].head(5)
+    write_session(tmp_path, RACE, changed)
+    stranger = old.with_name("notes.parquet")
+    stranger.write_bytes(b"mine")
+    assert {s.path for s in manifest.examine(tmp_path) if s.state == "unnamed"} == {old, stranger}
+    assert manifest.remove_unnamed(tmp_path) == []
+    an_hour_ago = time.time() - 3600
+    os.utime(old, (an_hour_ago, an_hour_ago))
+    os.utime(stranger, (an_hour_ago, an_hour_ago))
+    assert [state.path for state in manifest.remove_unnamed(tmp_path)] == [old]
+    assert stranger.exists()
+    assert scan(tmp_path, "laps").collect().height == 5
+
+
+def test_damaged_files_can_be_forgotten_and_written_again(tmp_path: Path) -> None:
+    """Afterwards the season has no such rows, and a session can be written again."""
+    write_session(tmp_path, RACE, bundled())
+    write_session(tmp_path, OLDER, renamed(bundled(), OLDER))
+    flipped(file_of(tmp_path, "laps"))
+    with pytest.raises(LakeError, match="is damaged"):
+        write_session(tmp_path, SPRINT, bundled(SPRINT))
+    forgotten = manifest.forget_damaged(tmp_path)
+    assert [(s.place, s.state) for s in forgotten] == [(("laps", 2099), "damaged")]
+    assert read_session(tmp_path, RACE)["laps"].is_empty()
+    assert read_session(tmp_path, OLDER)["laps"].height == bundled()["laps"].height
+    write_session(tmp_path, RACE, bundled())
+    assert read_session(tmp_path, RACE)["laps"].height == bundled()["laps"].height
 
 
 # whole or not at all ------------------------------------------------------------------------
@@ -305,6 +446,10 @@ elif point == "not renamed":
     Path.replace = die
 elif point == "renamed":
     Path.replace = replace_and_die
+elif point == "manifest renamed":
+    Path.replace = lambda path, target: (
+        replace_and_die(path, target) if target.name == "manifest.json" else replace(path, target)
+    )
 elif point == "disk full":
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 if point == "any moment":
@@ -365,7 +510,13 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file_or_the_new(
 ) -> None:
     """Whatever it was doing, the file is whole; the next writer sweeps what was left."""
     old, new = (pl.read_parquet(path) for path in versions)
-    expected = {"half written": old, "not synced": old, "not renamed": old, "renamed": new}
+    expected = {
+        "half written": old,
+        "not synced": old,
+        "not renamed": old,
+        "renamed": old,
+        "manifest renamed": new,
+    }
     folders = {point: tmp_path / point for point in expected}
     for folder in folders.values():
         write_session(folder, RACE, {"laps": old})
@@ -375,21 +526,10 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file_or_the_new(
         assert writer.returncode == -signal.SIGKILL
         assert_frame_equal(laps_of(folders[point]), expected[point])
         assert scan(folders[point], "laps").collect().height == old.height
-        assert len(unfinished(folders[point])) == (expected[point] is old)
+        assert len(unfinished(folders[point])) == (point not in {"renamed", "manifest renamed"})
         write_session(folders[point], RACE, {"laps": new})
         assert unfinished(folders[point]) == []
         assert_frame_equal(laps_of(folders[point]), new)
-
-
-def test_the_next_writer_sweeps_what_another_session_left(tmp_path: Path) -> None:
-    """In the folder it writes to; no reader takes such a file for a table."""
-    write_session(tmp_path, RACE, bundled())
-    left = tmp_path / "laps" / "season=2099" / ".2099-9.parquet.unfinished"
-    left.write_bytes(b"PAR1 torn")
-    assert scan(tmp_path, "laps").collect().height == bundled()["laps"].height
-    assert sessions(tmp_path) == [RACE]
-    write_session(tmp_path, SPRINT, bundled(SPRINT))
-    assert unfinished(tmp_path) == []
 
 
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(
@@ -431,41 +571,47 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     writer = start(folder, "disk full", versions[1])
     _, told = writer.communicate(timeout=60)
     assert writer.returncode == 1
-    assert "loaders.lake.LakeError: " in told
-    assert "season=2099/2099-1.parquet could not be written: File too large" in told
+    assert "loaders.manifest.LakeError: " in told
+    assert re.search(r"laps/season=2099/\w+.parquet could not be written: File too large", told)
+    assert "The lake is as it was." in told
     assert unfinished(folder) == []
     assert_frame_equal(laps_of(folder), old)
 
 
-def test_a_session_is_listed_only_when_its_tables_are_there(
+def test_tables_that_are_written_together_are_seen_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first write that fails on its last file leaves files, but no session in the list."""
+    """A write that fails on its last file leaves the lake as it was, to the last byte."""
+    write_session(tmp_path, RACE, bundled())
+    before = all_files(tmp_path)
+    changed = {
+        name: frame.with_columns(session_id=pl.lit(SPRINT.session_id))
+        for name, frame in bundled().items()
+    }
     replaced = []
     replace = Path.replace
 
-    def refuse_the_last(path: Path, target: Path) -> Path:
+    def refuse_the_manifest(path: Path, target: Path) -> Path:
         replaced.append(target)
-        if len(replaced) == len(NORMALIZED):
+        if target.name == MANIFEST_NAME:
             raise OSError(28, "No space left on device", str(target))
         return replace(path, target)
 
-    monkeypatch.setattr(Path, "replace", refuse_the_last)
+    monkeypatch.setattr(Path, "replace", refuse_the_manifest)
     with pytest.raises(LakeError, match="No space left on device"):
-        write_session(tmp_path, RACE, bundled())
-    assert len(list(tmp_path.rglob("*.parquet"))) == len(NORMALIZED) - 1
-    assert unfinished(tmp_path) == []
-    assert sessions(tmp_path) == []
+        write_session(tmp_path, SPRINT, changed)
     monkeypatch.undo()
-    write_session(tmp_path, RACE, bundled())
-    assert sessions(tmp_path) == [RACE]
+    assert len(replaced) == len(NORMALIZED) + 1
+    assert all_files(tmp_path) == before
+    write_session(tmp_path, SPRINT, bundled(SPRINT))
+    assert sessions(tmp_path) == [RACE, SPRINT]
 
 
 def test_writers_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While one writes, another waits, and gives up with a message; readers are not held up."""
     write_session(tmp_path, RACE, bundled())
-    monkeypatch.setattr(lake, "LOCK_TIMEOUT_S", 0.1)
-    with FileLock(tmp_path / lake.LOCK_NAME):
+    monkeypatch.setattr(manifest, "LOCK_TIMEOUT_S", 0.1)
+    with FileLock(tmp_path / LOCK_NAME):
         with pytest.raises(LakeError, match="another process has been writing"):
             write_session(tmp_path, RACE, bundled())
         assert read_session(tmp_path, RACE)["laps"].height == bundled()["laps"].height
@@ -492,11 +638,13 @@ def test_what_is_written_is_brought_to_the_disk(
 
     monkeypatch.setattr(os, "fsync", remember)
     write_session(tmp_path / "lake", RACE, {"laps": bundled()["laps"]})
-    season = Path("lake/laps/season=2099")
+    path = file_of(tmp_path / "lake", "laps").relative_to(tmp_path)
     assert synced == [
         Path(),
+        path.with_name(f".{path.name}.unfinished"),
         Path("lake"),
         Path("lake/laps"),
-        season / ".2099-1.parquet.unfinished",
-        season,
+        path.parent,
+        Path("lake/.manifest.json.unfinished"),
+        Path("lake"),
     ]
