@@ -79,6 +79,9 @@ def ingest(
         bool | None,
         typer.Option("--fill/--no-fill", help="fill gaps from the later providers, marked"),
     ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="sqlite:///FILE or duckdb:///FILE, no server")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch a session, grade it with the active profile, and load it."""
@@ -89,9 +92,17 @@ def ingest(
     if provider and fill_gaps:
         raise typer.BadParameter("--provider asks one source, --fill several; leave one out")
     key = SessionKey(season, round_number, _session_kind(session))
+    target = commands_load.file_target(to)
+    settings = read_settings()
     with waiting(f"{key.session_id} from {provider or 'the first provider that has it'}"):
+        if target is not None:
+            loaded = jobs.ingest_file(
+                key, settings, target, provider_name=provider, force=force, fill_gaps=fill_gaps
+            )
+            commands_load.show_load(loaded, as_json=as_json)
+            return
         report = jobs.ingest(
-            key, read_settings(), provider_name=provider, force=force, fill_gaps=fill_gaps
+            key, settings, provider_name=provider, force=force, fill_gaps=fill_gaps
         )
     if as_json:
         print_json([report.as_row()])

@@ -14,6 +14,7 @@ from loaders.terminal import Json, print_json, read_settings, say
 
 if TYPE_CHECKING:
     from loaders.lake_source import LakeLoad
+    from loaders.one_file import Target
     from loaders.settings import Settings
 
 load_app = typer.Typer(rich_markup_mode=None)
@@ -72,6 +73,21 @@ def load(
     show_load(report, as_json=as_json)
 
 
+def file_target(url: str | None) -> Target | None:
+    """Read where a warehouse in one file lies; None if none is named.
+
+    Raises:
+        BadParameter: the URL is of nothing of the kind.
+    """
+    from loaders import one_file
+
+    if url is None:
+        return None
+    if (target := one_file.parse_target(url)) is None:
+        raise typer.BadParameter(f"{url} is neither sqlite:///FILE nor duckdb:///FILE")
+    return target
+
+
 def show_load(report: LakeLoad, *, as_json: bool) -> None:
     """Print a row a season: what became of its sessions, and its rows in lake and warehouse."""
     from rich.console import Console
@@ -82,7 +98,10 @@ def show_load(report: LakeLoad, *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    Console().print(plain_table(rows, "Lake and warehouse"))
+    table = plain_table(rows, "Lake and warehouse")
+    table.box = None
+    table.padding = (0, 1, 0, 0)
+    Console().print(table)
     changed = report.seasons["changed_rows"].sum()
     loaded, unchanged = (report.seasons[name].sum() for name in ("loaded", "unchanged"))
     say(

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from engine.errors import ProfileError
 from engine.tables import SessionKey, empty
-from loaders import lake
+from loaders import jobs, lake
 from loaders.bulk_load import load_lake
 from loaders.errors import WarehouseError
 from loaders.grading import grade_tables
@@ -281,3 +281,22 @@ def test_urls_are_read() -> None:
     assert parse_target("duckdb:///a.duckdb") is not None
     for url in ("postgresql://host/db", "sqlite://a.db", "sqlite:///", "sqlite:///a?mode=ro"):
         assert parse_target(url) is None
+
+
+# An ingest without a server
+
+
+def test_an_ingest_replaces_a_seeded_grade(tmp_path: Path, target: Target) -> None:
+    """An old grade in `core.driver_metrics` gives way, and the analytics query finds the new."""
+    settings = Settings(home=tmp_path / "home", database_url=None)
+    race = SessionKey(2099, 1)
+    first = jobs.ingest_file(race, settings, target, provider_name="simulated")
+    assert first.seasons["loaded"].to_list() == [1]
+    graded = "select count(*), min(total_grade), max(total_grade) from core.driver_metrics"
+    honest = rows_of(target, graded)
+    seed(target, "update core.driver_metrics set total_grade = 0.123", "delete from ops.loads")
+    assert rows_of(target, graded) == [(20, 0.123, 0.123)]
+    jobs.ingest_file(race, settings, target, provider_name="simulated")
+    assert rows_of(target, graded) == honest
+    assert honest[0][0] == 20
+    assert not (settings.home / "pg").exists()
