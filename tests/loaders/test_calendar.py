@@ -664,7 +664,7 @@ def killed_at(warehouse_settings: Settings, tmp_path: Path) -> Callable[[str, in
 
 @pytest.mark.parametrize(
     ("step", "count"),
-    [("publish", 1), ("write_file", 2), ("sync", 2), ("write_file", 3), ("_sweep", 1)],
+    [("publish", 1), ("write_file", 3), ("_sweep", 1)],
 )
 def test_a_killed_synchronization_is_finished_by_the_next(
     connection: Connection,
