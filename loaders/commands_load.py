@@ -6,7 +6,7 @@ Imports of anything heavy stand inside the command, so that ``--help`` answers a
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations of commands
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -73,6 +73,20 @@ def load(
     show_load(report, as_json=as_json)
 
 
+SHORT: Final = {
+    "unchanged": "same",
+    "changed_rows": "changed",
+    "sessions": "races",
+    "pit_stops": "stops",
+    "race_control": "msgs",
+    "overtakes": "passes",
+    "strategy_events": "tyres",
+    "penalty_events": "pens",
+    "driver_metrics": "grades",
+}
+"""Headings that leave room for the numbers in a terminal of 80 columns."""
+
+
 def file_target(url: str | None) -> Target | None:
     """Read where a warehouse in one file lies; None if none is named.
 
@@ -98,7 +112,10 @@ def show_load(report: LakeLoad, *, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    table = plain_table(rows, "Lake and warehouse")
+    table = plain_table(
+        ({SHORT.get(name, name): value for name, value in row.items()} for row in rows),
+        "Lake and warehouse: rows in both, by season",
+    )
     table.box = None
     table.padding = (0, 1, 0, 0)
     Console().print(table)
