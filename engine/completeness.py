@@ -4,7 +4,7 @@ Timing arrives in pieces and is corrected for days. A session is *incomplete* wh
 
 1. a driver has fewer laps than the classification credits him with, by more than one;
 2. laps are there of a driver who is not among the entries;
-3. a classified driver has no position, or two drivers share one.
+3. a classified driver has no position, or two drivers of different cars share one.
 
 More laps than credited are no fault: after a red flag the last laps driven are not counted, and a
 disqualified driver is credited with none. An incomplete session is loaded and marked, and fetched
@@ -91,7 +91,11 @@ def missing(tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     era = tables["sessions"].filter(pl.col("season") >= FIRST_SEASON_WITH_LAPS).select(*SESSION)
     counted = laps.group_by(ENTRY).agg(laps=pl.len())
     timed = pl.col("laps").fill_null(0)
-    shared = pl.col("position").is_not_null() & (pl.len().over(*SESSION, "position") > 1)
+    place, number = (*SESSION, "position"), pl.col("driver_number")
+    is_one_car = (number.drop_nulls().n_unique().over(*place) == 1) & (
+        number.is_not_null().all().over(*place)
+    )
+    shared = pl.col("position").is_not_null() & (pl.len().over(*place) > 1) & ~is_one_car
     return pl.concat(
         [
             entries.join(era, on=SESSION)

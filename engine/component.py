@@ -35,8 +35,9 @@ class Component:
     Attributes:
         raw_name: column of the number before normalisation, 0..1.
         score_name: column of the number after it, 0..1.
-        evidence: (driver_inputs, overtakes) → one row per driver and session of `outputs`.
-        outputs: evidence columns and their dtypes, besides the key.
+        evidence: (driver_inputs, overtakes) → the rows of driver_inputs, `outputs` added; chained
+            from component to component, so that the inputs are read once.
+        outputs: evidence columns and their dtypes.
         raw: expression over evidence and profile columns.
         has_evidence: expression over driver inputs: whether the number rests on data, or is what
             the formula gives without any.

@@ -21,7 +21,6 @@ from typing import Final
 import polars as pl
 
 from engine.component import Component, clamp
-from engine.tables import ENTRY
 
 CONSISTENCY_EFFECT_S: Final = 0.2
 START_EFFECT_S: Final = 0.05
@@ -53,15 +52,9 @@ def mean_deviation_s() -> pl.Expr:
 
 
 def average_stint_laps() -> pl.Expr:
-    """Average stint length, in laps."""
-    pit_laps = (
-        pl.col("actual_pit_laps")
-        .list.eval(pl.element().filter(pl.element() >= FIRST_PIT_LAP))
-        .list.unique()
-    )
+    """Average stint length, in laps; reads `stops` and `last_stop_lap`."""
     laps = pl.col("lap_deltas_s").list.len().cast(pl.Float64)
-    stops = pit_laps.list.len().cast(pl.Float64)
-    last_stop = pit_laps.list.max()
+    stops, last_stop = pl.col("stops"), pl.col("last_stop_lap")
     return (
         pl.when((laps == 0) | (stops == 0))
         .then(laps)
@@ -75,16 +68,19 @@ def evidence(driver_inputs: pl.LazyFrame, _overtakes: pl.LazyFrame) -> pl.LazyFr
     """Reduce each driver's laps to what consistency needs.
 
     Returns:
-        One row per driver and session: `expected_delta_s` (s), `mean_deviation_s` (s, null
+        The rows of `driver_inputs` with `expected_delta_s` (s), `mean_deviation_s` (s, null
         without laps) and `average_stint_laps`.
     """
+    ending = pl.col("actual_pit_laps").list.filter(pl.element() >= FIRST_PIT_LAP)
     return (
-        driver_inputs.with_columns(expected_delta_s=expected_delta_s())
+        driver_inputs.with_columns(ending.alias("ending_pit_laps"))
         .with_columns(
-            mean_deviation_s=mean_deviation_s(),
-            average_stint_laps=average_stint_laps(),
+            expected_delta_s=expected_delta_s(),
+            stops=pl.col("ending_pit_laps").list.n_unique().cast(pl.Float64),
+            last_stop_lap=pl.col("ending_pit_laps").list.max(),
         )
-        .select(*ENTRY, *OUTPUTS)
+        .with_columns(mean_deviation_s=mean_deviation_s(), average_stint_laps=average_stint_laps())
+        .drop("ending_pit_laps", "stops", "last_stop_lap")
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -63,11 +64,31 @@ def check(table: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
             + "\n  ".join(faults)
             + "\nNothing was used. If the source has changed, adapt its provider."
         )
+    ordered = frame.select(expected.names())
+    if all(ordered.select(_rules(table)).row(0)):
+        return ordered
     schema = TABLES[table]
-    good, failure = schema.filter(frame.select(expected.names()))
+    good, failure = schema.filter(ordered)
     if len(failure):
         raise ContractError(_describe(table, source, schema, failure))
     return good
+
+
+@cache
+def _rules(table: str) -> list[pl.Expr]:
+    """Write the rules of a table as one flag each; most frames keep them all.
+
+    Asking just that takes a quarter of the time of telling good rows from bad ones. A rule over
+    several columns is not among them, so a table that has one must not be in `TABLES`.
+    """
+    schema = TABLES[table]
+    rules = [
+        rule.all().alias(f"{name}|{what}")
+        for name, column in schema.columns().items()
+        for what, rule in column.validation_rules(pl.col(name)).items()
+    ]
+    repeats = pl.struct(schema.primary_key()).is_duplicated().any()
+    return [*rules, (~repeats).alias("primary_key")]
 
 
 def _describe(table: str, source: str, schema: type[dy.Schema], failure: dy.FailureInfo) -> str:

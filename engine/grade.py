@@ -13,17 +13,20 @@ without consistency or racecraft. A penalty that nobody could know of takes noth
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION
+from engine.calibration import MODEL_VERSION, PROFILE_SCHEMA
 from engine.component import Component, normalized
 from engine.consistency import CONSISTENCY
 from engine.penalties import PENALTIES
 from engine.racecraft import RACECRAFT
 from engine.strategy import TEAM_STRATEGY
 from engine.tables import ENTRY, polars_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 COMPONENTS: Final[tuple[Component, ...]] = (CONSISTENCY, TEAM_STRATEGY, RACECRAFT, PENALTIES)
 
@@ -59,18 +62,25 @@ def grade(
     Returns:
         `engine.tables.Grades`: one row per driver, session and profile, unordered.
     """
-    evidence = driver_inputs.select(*ENTRY)
+    evidence = driver_inputs
     for component in COMPONENTS:
-        evidence = evidence.join(component.evidence(driver_inputs, overtakes), on=ENTRY)
+        evidence = component.evidence(evidence, overtakes)
+    scalars = [name for component in COMPONENTS for name in component.outputs]
+    of_profile = [c for c in COMPONENTS if set(c.raw().meta.root_names()) & set(PROFILE_SCHEMA)]
     return (
-        evidence.join(profiles, how="cross")
-        .with_columns(component.raw().alias(component.raw_name) for component in COMPONENTS)
-        .with_columns(
-            normalized(pl.col(component.raw_name)).alias(component.score_name)
-            for component in COMPONENTS
-        )
+        evidence.select(*ENTRY, *scalars)
+        .pipe(_scored, [c for c in COMPONENTS if c not in of_profile])
+        .join(profiles, how="cross")
+        .pipe(_scored, of_profile)
         .with_columns(total_grade=total_grade(), model_version=pl.lit(MODEL_VERSION))
         .select(polars_schema("grades").names())
+    )
+
+
+def _scored(evidence: pl.LazyFrame, components: Collection[Component]) -> pl.LazyFrame:
+    """Add raw numbers and scores of components."""
+    return evidence.with_columns(c.raw().alias(c.raw_name) for c in components).with_columns(
+        normalized(pl.col(c.raw_name)).alias(c.score_name) for c in components
     )
 
 

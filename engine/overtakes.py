@@ -21,11 +21,14 @@ is never on the same lap: neither gives anybody a pass. Laps that the source mad
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
 from engine.tables import COMPOUNDS, ENTRY, LAP, OVERTAKE_KINDS, SESSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 RED: Final = "5"
 GREEN: Final = "[12]"
@@ -55,29 +58,37 @@ def running_laps(laps: pl.LazyFrame, entries: pl.LazyFrame) -> pl.LazyFrame:
     """Leave out the laps on which a car was not racing: made-up ones, a retiree's last.
 
     Returns:
-        One row per driver and lap: position, flags without nulls, and the clocks of `LINES`; a
-        start or sector that is not known is null.
+        One row per driver and lap: position, tyres, flags without nulls, and what is compared:
+        of lap 1 `grid_position` and `position`, of later laps the clocks of `LINES`; null where
+        it is not known.
     """
-    retired = entries.filter(pl.col("status") == "retired").select(*ENTRY, is_retired=True)
+    grid = entries.select(*ENTRY, "grid_position", is_retired=pl.col("status") == "retired")
     is_last = pl.col("lap_number") == pl.col("lap_number").max().over(*ENTRY)
+    is_first = pl.col("lap_number") == 1
     timed = laps.filter(~pl.col("is_generated").fill_null(value=False))
     before = timed.select(*ENTRY, pl.col("lap_number") + 1, start_ms="lap_end_ms")
     sector2_ms = pl.col("lap_end_ms") - pl.col("sector3_time_ms")
+    clocks = {
+        "sector1_ms": sector2_ms - pl.col("sector2_time_ms"),
+        "sector2_ms": sector2_ms,
+        "finish_ms": pl.col("lap_end_ms"),
+    }
     return (
-        timed.join(retired, on=ENTRY, how="left")
+        timed.join(grid, on=ENTRY, how="left")
         .filter(~(pl.col("is_retired").fill_null(value=False) & is_last))
         .join(before, on=LAP, how="left")
         .select(
             *LAP,
-            "position",
             "start_ms",
-            sector1_ms=sector2_ms - pl.col("sector2_time_ms"),
-            sector2_ms=sector2_ms,
-            finish_ms="lap_end_ms",
+            pl.when(is_first).then("grid_position"),
+            pl.when(is_first).then("position"),
+            **{name: pl.when(~is_first).then(clock) for name, clock in clocks.items()},
             is_in_lap=pl.col("is_in_lap").fill_null(value=False),
             is_out_lap=pl.col("is_out_lap").fill_null(value=False),
             is_red=is_red(),
             is_neutralized=is_neutralized(),
+            tyre_life_laps="tyre_life_laps",
+            hardness=_hardness(),
         )
     )
 
@@ -98,48 +109,78 @@ def _passed_between(first: str, second: str) -> pl.Expr:
     return behind & (pl.col(second) < pl.col(f"{second}{OPPONENT}"))
 
 
-def _racing_exchanges(running_laps: pl.LazyFrame) -> pl.LazyFrame:
-    """Exchanges from lap 2 on: key of the lap, `line` (place in `LINES`), `opponent_id`, `kind`."""
-    cars = running_laps.filter(pl.col("lap_number") > 1)
-    pairs = cars.join(cars, on=[*SESSION, "lap_number"], suffix=OPPONENT).filter(
-        pl.col("driver_id") != pl.col(f"driver_id{OPPONENT}")
-    )
+class _Stretch(NamedTuple):
+    """Two places between which order is compared, and what a place won between them is.
+
+    Attributes:
+        first: column of the order before.
+        second: column of the order after.
+        line: place in `LINES` of the latter.
+        is_compared: whether this pair of cars is compared here.
+        kind: of the exchange.
+    """
+
+    first: str
+    second: str
+    line: int
+    is_compared: pl.Expr
+    kind: pl.Expr
+
+
+def _stretches() -> tuple[_Stretch, ...]:
+    """List where a pair of cars on the same lap is compared."""
     by_sector = _both_know("sector1_ms", "sector2_ms")
     out_lap, in_lap = _either("is_out_lap"), _either("is_in_lap")
     start, sector1, sector2, finish = LINES
-    return pl.concat(
-        pairs.filter(condition & _passed_between(first, second)).select(
-            *LAP,
-            line=pl.lit(LINES.index(second)),
-            opponent_id=f"driver_id{OPPONENT}",
-            kind=pl.when(in_pit_lane)
+
+    def racing(first: str, second: str, is_compared: pl.Expr, in_pit_lane: pl.Expr) -> _Stretch:
+        kind = (
+            pl.when(in_pit_lane)
             .then(pl.lit("pit_cycle"))
             .when(_either("is_neutralized"))
             .then(pl.lit("neutralized"))
-            .otherwise(pl.lit("on_track")),
+            .otherwise(pl.lit("on_track"))
         )
-        for first, second, condition, in_pit_lane in (
-            (start, sector1, by_sector, out_lap),
-            (sector1, sector2, by_sector, pl.lit(value=False)),
-            (sector2, finish, by_sector, in_lap),
-            (start, finish, ~by_sector, out_lap | in_lap),
-        )
+        return _Stretch(first, second, LINES.index(second), is_compared, kind)
+
+    from_grid = pl.when(_either("is_red")).then(pl.lit("neutralized")).otherwise(pl.lit("start"))
+    always, never = pl.lit(value=True), pl.lit(value=False)
+    return (
+        _Stretch("grid_position", "position", LINES.index(finish), always, from_grid),
+        racing(start, sector1, by_sector, out_lap),
+        racing(sector1, sector2, by_sector, never),
+        racing(sector2, finish, by_sector, in_lap),
+        racing(start, finish, ~by_sector, out_lap | in_lap),
     )
 
 
-def _start_exchanges(running_laps: pl.LazyFrame, entries: pl.LazyFrame) -> pl.LazyFrame:
-    """Exchanges between the grid and the end of lap 1, shaped as those of racing."""
-    first = (
-        running_laps.filter(pl.col("lap_number") == 1)
-        .join(entries.select(*ENTRY, "grid_position"), on=ENTRY)
-        .select(*LAP, "position", "grid_position", "is_red")
-    )
-    pairs = first.join(first, on=[*SESSION, "lap_number"], suffix=OPPONENT)
-    return pairs.filter(_passed_between("grid_position", "position")).select(
-        *LAP,
-        line=pl.lit(LINES.index("finish_ms")),
-        opponent_id=f"driver_id{OPPONENT}",
-        kind=pl.when(_either("is_red")).then(pl.lit("neutralized")).otherwise(pl.lit("start")),
+def _exchanges(running_laps: pl.LazyFrame) -> pl.LazyFrame:
+    """Pair the cars of each lap, and keep those that changed order, a row for each time.
+
+    Every pair is looked at once: what may have changed order is sifted out of the join itself,
+    and only then asked where.
+
+    Returns:
+        The pair's columns, `line` (place in `LINES`), `opponent_id` and `kind`.
+    """
+    stretches = _stretches()
+    numbers = pl.LazyFrame({"stretch": range(len(stretches))}, {"stretch": pl.Int8})
+
+    def of_stretch(values: Iterable[pl.Expr]) -> pl.Expr:
+        """Choose the value of the row's stretch."""
+        number = pl.col("stretch")
+        return pl.coalesce(pl.when(number == n).then(value) for n, value in enumerate(values))
+
+    return (
+        running_laps.join(running_laps, on=[*SESSION, "lap_number"], suffix=OPPONENT)
+        .filter(pl.any_horizontal(_passed_between(s.first, s.second) for s in stretches))
+        .join(numbers, how="cross")
+        .filter(of_stretch(s.is_compared & _passed_between(s.first, s.second) for s in stretches))
+        .with_columns(
+            line=of_stretch(pl.lit(s.line) for s in stretches),
+            kind=of_stretch(s.kind for s in stretches),
+        )
+        .rename({f"driver_id{OPPONENT}": "opponent_id"})
     )
 
 
@@ -165,20 +206,11 @@ def overtakes(
         the stewards' view of a move are not in it and stay null, as does the difficulty of a
         circuit that the table lacks.
     """
-    running = running_laps(laps, entries)
-    events = pl.concat([_start_exchanges(running, entries), _racing_exchanges(running)])
-    tyres = laps.select(*ENTRY, "lap_number", "tyre_life_laps", hardness=_hardness())
     opponent = [*SESSION, "opponent_id"]
     distance = laps.group_by(SESSION).agg(distance_laps=pl.col("lap_number").max())
     circuits = sessions.join(track_difficulty, on="circuit_id", how="left")
     return (
-        events.join(tyres, on=[*ENTRY, "lap_number"], how="left")
-        .join(
-            tyres.rename({"driver_id": "opponent_id"}),
-            on=[*opponent, "lap_number"],
-            how="left",
-            suffix=OPPONENT,
-        )
+        _exchanges(running_laps(laps, entries))
         .join(car_pace, on=ENTRY, how="left")
         .join(
             car_pace.rename({"driver_id": "opponent_id"}),

@@ -112,12 +112,12 @@ def evidence(driver_inputs: pl.LazyFrame, _overtakes: pl.LazyFrame) -> pl.LazyFr
     """Sum each driver's penalties.
 
     Returns:
-        One row per driver and session: `penalty_time_s` (s), 0 without a penalty.
+        The rows of `driver_inputs` with `penalty_time_s` (s), 0 without a penalty.
     """
     positive = pl.col("penalty_time_losses_s").list.eval(pl.element().clip(lower_bound=0.0))
     is_penalized = positive.list.len() > 0  # the sum of an empty list would be −0.0
-    return driver_inputs.select(
-        *ENTRY, penalty_time_s=pl.when(is_penalized).then(positive.list.sum()).otherwise(0.0)
+    return driver_inputs.with_columns(
+        penalty_time_s=pl.when(is_penalized).then(positive.list.sum()).otherwise(0.0)
     )
 
 

@@ -67,20 +67,20 @@ def evidence(driver_inputs: pl.LazyFrame, overtakes: pl.LazyFrame) -> pl.LazyFra
     """Sum each driver's events.
 
     Returns:
-        One row per driver and session: `racecraft_sum` (unbounded), `on_track_events` and
+        The rows of `driver_inputs` with `racecraft_sum` (unbounded), `on_track_events` and
         `pit_cycle_events` (all events that are not on track); zeros without events.
     """
     on_track = pl.col("kind") == "on_track"
-    sums = overtakes.group_by(ENTRY).agg(
-        racecraft_sum=event_value()
-        .filter(on_track)
-        .sort_by(pl.col("overtake_number").filter(on_track))
-        .sum(),
+    counts = overtakes.group_by(ENTRY).agg(
         on_track_events=on_track.sum().cast(pl.Int32),
         pit_cycle_events=(~on_track).sum().cast(pl.Int32),
     )
+    # Few events are on track: the others are left out before the costly part. They are left out
+    # within the groups again because a filtered group is summed alike however rows are chunked.
+    value, order = event_value().filter(on_track), pl.col("overtake_number").filter(on_track)
+    sums = overtakes.filter(on_track).group_by(ENTRY).agg(racecraft_sum=value.sort_by(order).sum())
     return (
-        driver_inputs.select(*ENTRY)
+        driver_inputs.join(counts, on=ENTRY, how="left")
         .join(sums, on=ENTRY, how="left")
         .with_columns(pl.col(name).fill_null(0) for name in OUTPUTS)
     )

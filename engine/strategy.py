@@ -131,24 +131,23 @@ def pit_laps(strategy_events: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _padded(laps: str, stops: pl.Expr) -> pl.Expr:
-    """Lengthen a list of laps with its own last element."""
-    listed = pl.col(laps)
-    return pl.concat_list(listed, listed.list.last().repeat_by(stops - listed.list.len()))
+    """Lengthen a list of laps with its own last element; an empty one with nulls."""
+    listed = pl.col(laps).list.gather(pl.int_ranges(0, stops), null_on_oob=True)
+    return listed.list.eval(pl.element().forward_fill())
 
 
 def evidence(driver_inputs: pl.LazyFrame, _overtakes: pl.LazyFrame) -> pl.LazyFrame:
     """Measure each driver's distance from the field's stops.
 
     Returns:
-        One row per driver and session: `stop_distance_laps` (null if either list is empty) and
+        The rows of `driver_inputs` with `stop_distance_laps` (null if either list is empty) and
         `degradation` (0..1, 0 when not known).
     """
     stops = pl.max_horizontal(
         pl.col("optimal_pit_laps").list.len(), pl.col("actual_pit_laps").list.len()
     )
     distance = _padded("optimal_pit_laps", stops) - _padded("actual_pit_laps", stops)
-    return driver_inputs.select(
-        *ENTRY,
+    return driver_inputs.with_columns(
         stop_distance_laps=distance.list.eval(pl.element().abs()).list.mean(),
         degradation=clamp(pl.col("degradation_penalty_score").fill_null(0.0)),
     )

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations of commands
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from engine.errors import DriveGradeError
-from loaders import commands_history, commands_lake, commands_profile
+from loaders import (
+    commands_explore,
+    commands_history,
+    commands_lake,
+    commands_load,
+    commands_profile,
+)
 from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
-
-if TYPE_CHECKING:
-    from loaders.settings import Settings
 
 app = typer.Typer(
     help="Grade Formula 1 drivers from real timing data.",
@@ -30,6 +33,10 @@ app.add_typer(commands_profile.app, name="profile")
 app.add_typer(commands_history.app, name="history")
 app.add_typer(commands_lake.app, name="lake")
 app.command()(commands_lake.regrade)
+app.command()(commands_load.load)
+app.command()(commands_explore.grades)
+app.command()(commands_explore.sql)
+app.command()(commands_explore.explore)
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 
@@ -55,7 +62,7 @@ def demo(*, as_json: Json = False) -> None:
             reports.append(report)
             say(load_sentence(report), quiet=as_json)
     for season in sorted({report.session.season for report in reports}):
-        _show_grades(settings, season, None, None, as_json=as_json)
+        commands_explore.show_grades(settings, season, None, None, as_json=as_json)
 
 
 @app.command()
@@ -72,6 +79,9 @@ def ingest(
         bool | None,
         typer.Option("--fill/--no-fill", help="fill gaps from the later providers, marked"),
     ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="sqlite:///FILE or duckdb:///FILE, no server")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch a session, grade it with the active profile, and load it."""
@@ -82,31 +92,22 @@ def ingest(
     if provider and fill_gaps:
         raise typer.BadParameter("--provider asks one source, --fill several; leave one out")
     key = SessionKey(season, round_number, _session_kind(session))
+    target = commands_load.file_target(to)
+    settings = read_settings()
     with waiting(f"{key.session_id} from {provider or 'the first provider that has it'}"):
+        if target is not None:
+            loaded = jobs.ingest_file(
+                key, settings, target, provider_name=provider, force=force, fill_gaps=fill_gaps
+            )
+            commands_load.show_load(loaded, as_json=as_json)
+            return
         report = jobs.ingest(
-            key, read_settings(), provider_name=provider, force=force, fill_gaps=fill_gaps
+            key, settings, provider_name=provider, force=force, fill_gaps=fill_gaps
         )
     if as_json:
         print_json([report.as_row()])
     else:
         say(load_sentence(report))
-
-
-@app.command()
-def grades(
-    season: Season,
-    round_number: Annotated[int | None, typer.Argument(metavar="[ROUND]", min=1, max=40)] = None,
-    session: Annotated[str | None, typer.Option("--session", help="race or sprint")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Show the grades of a season or a round, under the active profile."""
-    kind = None if session is None else _session_kind(session)
-    if not _show_grades(read_settings(), season, round_number, kind, as_json=as_json):
-        wanted = f"{season}" if round_number is None else f"{season} round {round_number}"
-        raise DriveGradeError(
-            f"no grades of {wanted} are stored; load them with: drivegrade ingest SEASON ROUND"
-        )
 
 
 @app.command()
@@ -251,31 +252,6 @@ def _session_kind(text: str) -> str:
     if text not in SESSION_KINDS:
         raise typer.BadParameter(f"{text!r} is none of {', '.join(SESSION_KINDS)}")
     return text
-
-
-def _show_grades(
-    settings: Settings,
-    season: int,
-    round_number: int | None,
-    kind: str | None,
-    *,
-    as_json: bool,
-) -> bool:
-    """Print one table a session; whether there was any."""
-    from rich.console import Console
-
-    from loaders import administration
-    from loaders.display import grades_table
-
-    frame = administration.read_grades(settings, season, round_number, kind)
-    if as_json:
-        print_json(frame.iter_rows(named=True))
-        return frame.height > 0
-    console = Console()
-    by_session = frame.partition_by("season", "round", "session_kind", maintain_order=True)
-    for rows in by_session:
-        console.print(grades_table(rows.to_dicts(), console.width))
-    return frame.height > 0
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""Hand-over of a session's tables to the warehouse: Arrow tables of constant schemas.
+"""Hand-over of sessions' tables to the warehouse: Arrow tables of constant schemas.
 
 The database driver compares the width of a column with its target, not the type: an integer
 column may become a different number, or a date, without an error. So a table is handed over
 only if its Arrow schema equals the one derived from the contract, which a test compares with
-the migrated database. Before that, every row has to keep the contract, belong to the session,
-and find the rows it refers to, because the database would name the key and not the row.
+the migrated database. Before that, every row has to keep the contract, belong to one of the
+sessions, and find the rows it refers to, because the database would name the key and not the row.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from engine.errors import ContractError
 from engine.tables import TABLES, SessionKey, polars_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
 STAGED: Final = (
     "sessions",
@@ -28,12 +28,13 @@ STAGED: Final = (
     "pit_stops",
     "race_control",
     "weather",
+    "filled_columns",
     "overtakes",
     "strategy_events",
     "penalty_events",
     "driver_metrics",
 )
-"""Tables of a session that go to the warehouse; `driver_inputs` stays in the lake."""
+"""Tables that go to the warehouse; `driver_inputs` stays in the lake."""
 
 REFERENCES: Final = (
     ("laps", "driver_id"),
@@ -44,7 +45,7 @@ REFERENCES: Final = (
     ("penalty_events", "driver_id"),
     ("driver_metrics", "driver_id"),
 )
-"""(table, column) whose values must be drivers with an entry in the session."""
+"""(table, column) whose values must be drivers with an entry in the row's session."""
 
 
 class Grading(NamedTuple):
@@ -78,38 +79,43 @@ ARROW_SCHEMAS: Final[Mapping[str, pa.Schema]] = {
 """The only schema in which each table is staged; Enums become text."""
 
 
-def staged_tables(
-    session: SessionKey, tables: Mapping[str, pl.DataFrame], grading: Grading
-) -> dict[str, pa.Table]:
-    """Check a session's tables and make them what is staged.
+def checked_tables(
+    sessions: Sequence[SessionKey],
+    tables: Mapping[str, pl.DataFrame],
+    gradings: Collection[Grading],
+) -> dict[str, pl.DataFrame]:
+    """Check the tables of sessions that are to be staged.
 
     Args:
-        session: the session that all rows must belong to.
+        sessions: the sessions; all rows must belong to one of them.
         tables: one frame per name of `STAGED`, under its contract; others are left out.
-        grading: what all rows of `driver_metrics` must have been computed with.
+        gradings: what all rows of `driver_metrics` must have been computed with.
 
     Returns:
-        One Arrow table per name, with the schema of `ARROW_SCHEMAS`.
+        One frame per name of `STAGED`.
 
     Raises:
         ContractError: a table is missing or unknown, breaks its contract, has rows of another
-            session or grading, or refers to a driver without an entry.
+            session or grading, lacks a session, or refers to a driver without an entry.
     """
+    named = _named(sessions)
     wrong = [f"{name} is missing" for name in STAGED if name not in tables]
     wrong += [f"{name} is no table of ours" for name in tables if name not in TABLES]
     if wrong:
-        raise ContractError(f"{session.session_id}: {'; '.join(wrong)}. Nothing was loaded")
-    frames = {name: check(name, tables[name], session.session_id) for name in STAGED}
+        raise ContractError(f"{named}: {'; '.join(wrong)}. Nothing was loaded")
+    frames = {name: check(name, tables[name], named) for name in STAGED}
     for name in ("sessions", "entries"):
-        if frames[name].is_empty():
+        there = set(frames[name]["session_id"].unique())
+        if absent := [key for key in sessions if key.session_id not in there]:
             raise ContractError(
-                f"{name}: no row of {session.session_id}. Nothing was loaded; a session without "
+                f"{name}: no row of {_named(absent)}. Nothing was loaded; a session without "
                 "them is no correction of one that has them"
             )
+    entries = frames["entries"].select(_entry("driver_id")).to_series()
     for name, frame in frames.items():
-        for fault, is_faulty in _faults(name, session, grading, frames["entries"]["driver_id"]):
-            _refuse(session, name, frame.filter(is_faulty), fault)
-    return {name: to_arrow(name, frame) for name, frame in frames.items()}
+        for fault, is_faulty in _faults(name, sessions, gradings, entries):
+            _refuse(named, name, frame.filter(is_faulty), fault)
+    return frames
 
 
 def to_arrow(table: str, frame: pl.DataFrame) -> pa.Table:
@@ -138,29 +144,47 @@ def to_arrow(table: str, frame: pl.DataFrame) -> pa.Table:
 
 
 def _faults(
-    table: str, session: SessionKey, grading: Grading, drivers: pl.Series
+    table: str, sessions: Sequence[SessionKey], gradings: Collection[Grading], entries: pl.Series
 ) -> list[tuple[str, pl.Expr]]:
     """List what no row of a table may be: what to say of such a row, and how to tell it."""
-    faults = [("belong to another session", pl.col("session_id") != session.session_id)]
+    ids = [key.session_id for key in sessions]
+    faults = [("belong to another session", ~pl.col("session_id").is_in(ids))]
     if table == "sessions":
-        faults += [
-            (f"have another {name}", pl.col(name).cast(pl.String) != str(value))
-            for name, value in session._asdict().items()
-        ]
+        for name in SessionKey._fields:
+            known = {key.session_id: str(getattr(key, name)) for key in sessions}
+            expected = pl.col("session_id").replace_strict(
+                known, default=None, return_dtype=pl.String
+            )
+            faults.append((f"have another {name}", pl.col(name).cast(pl.String) != expected))
     if table == "driver_metrics":
-        faults += [
-            (f"were graded with another {name}", pl.col(name).cast(pl.String) != str(value))
-            for name, value in grading._asdict().items()
-        ]
+        for name in Grading._fields:
+            values = list({str(getattr(grading, name)) for grading in gradings})
+            faults.append(
+                (f"were graded with another {name}", ~pl.col(name).cast(pl.String).is_in(values))
+            )
+        combined = ["\n".join(map(str, grading)) for grading in gradings]
+        graded = pl.concat_str(Grading._fields, separator="\n")
+        faults.append(("were graded with another version of the profile", ~graded.is_in(combined)))
     faults += [
-        (f"have a {column} without an entry", ~pl.col(column).is_in(drivers.implode()))
+        (f"have a {column} without an entry", ~_entry(column).is_in(entries.implode()))
         for referring, column in REFERENCES
         if referring == table
     ]
     return faults
 
 
-def _refuse(session: SessionKey, table: str, faulty: pl.DataFrame, fault: str) -> None:
+def _entry(driver: str) -> pl.Expr:
+    """Name the entry that a row refers to: its session and a driver; null without a driver."""
+    return pl.concat_str("session_id", driver, separator="\n")
+
+
+def _named(sessions: Sequence[SessionKey]) -> str:
+    """Name a few sessions, or say how many there are."""
+    few = len(sessions) <= SHOWN_ROWS
+    return ", ".join(key.session_id for key in sessions) if few else f"{len(sessions)} sessions"
+
+
+def _refuse(named: str, table: str, faulty: pl.DataFrame, fault: str) -> None:
     """Refuse a table that has faulty rows, showing the first of them.
 
     Raises:
@@ -171,7 +195,7 @@ def _refuse(session: SessionKey, table: str, faulty: pl.DataFrame, fault: str) -
     shown = faulty.select(TABLES[table].primary_key()).head(SHOWN_ROWS).to_dicts()
     lines = ["  " + " ".join(f"{name}={value}" for name, value in row.items()) for row in shown]
     raise ContractError(
-        f"{table}: {faulty.height} row(s) of {session.session_id} {fault}\n"
+        f"{table}: {faulty.height} row(s) of {named} {fault}\n"
         + "\n".join(lines)
         + "\nNothing was loaded. Correct the provider, or what was computed from it."
     )

@@ -1,22 +1,13 @@
-"""The calendar: which event a session is of, and where it stands in its season.
+"""The calendar: the sessions of a season, where each stands, and what became of it.
 
-Rounds are renumbered in mid-season, races move to other circuits, names to other races. So an
-event has a key of its own, and names by which it is recognized (`core.event_aliases`):
-
-    f1-{meeting key}              Formula 1's own key: decides, where it is known
-    {season}-{circuit}-{date}     of any of its sessions; sources may differ by one day
-    {season}-{name}               only of a session that knows neither of the above
-
-The key is the first of these that was known and never changes afterwards. A session that shares
-no kind of name with what is stored is of the event that stands at its round if name or date
-agree and nothing contradicts. Two meeting keys are two events, whatever else agrees.
+Rounds are renumbered in mid-season; what is stored follows its event (`loaders.events`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import dataframely as dy
 import polars as pl
@@ -26,6 +17,7 @@ from engine.tables import ID_PATTERN, CalendarSessions, SessionKey
 from loaders import lake as lakes
 from loaders.connection import run_file, transaction
 from loaders.errors import WarehouseError
+from loaders.events import identify, session_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,30 +27,6 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "calendar"
 """Who is said to have named an event first, if it was the calendar."""
-
-
-class EventFacts(NamedTuple):
-    """What a session tells of its event; `session_date` in ISO form, None where not known."""
-
-    season: int
-    round: int | None
-    session_kind: str
-    event_name: str
-    circuit_id: str | None
-    session_date: str | None
-    meeting_key: int | None
-
-
-class Place(NamedTuple):
-    """Where a session stands.
-
-    Attributes:
-        event_key: the event it is of.
-        renamed: old → new session id of the event's stored sessions that were renumbered.
-    """
-
-    event_key: str
-    renamed: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -100,63 +68,6 @@ class SeasonCalendar(CalendarSessions):
         return pl.col("is_cancelled") | pl.col("circuit_id").is_not_null()
 
 
-def session_facts(row: Mapping[str, Any]) -> EventFacts:
-    """Read the facts from a row of the contract `Sessions` or `CalendarSessions`."""
-    started = row.get("started_at") or row.get("starts_at")
-    held_on = row["session_date"] or (started and started.date())
-    dated = {**row, "session_date": held_on and held_on.isoformat()}
-    return EventFacts(*(dated[name] for name in EventFacts._fields))
-
-
-def place_session(connection: Connection, facts: EventFacts, source: str) -> Place:
-    """Find or found the event of a session that is being loaded, and renumber it if need be.
-
-    Args:
-        connection: in the load's transaction.
-        facts: what the session tells; the round is known.
-        source: who says so.
-
-    Raises:
-        WarehouseError: another event stands at that round, or the event is of another season;
-            nothing may be loaded.
-    """
-    run_file(connection, "events/share_lock", f"calendar.{facts.season}")
-    for lock in (f"circuit.{facts.season}.{facts.circuit_id}", f"f1.{facts.meeting_key}"):
-        run_file(connection, "events/lock", lock)
-    key = _identify(connection, facts, source)
-    position = (facts.season, facts.round, facts.session_kind)
-    for other in run_file(connection, "events/occupant", key, *position).to_dicts():
-        session_id = SessionKey(facts.season, facts.round or 0, facts.session_kind).session_id
-        what = "stored" if other["is_race"] else "in the calendar"
-        raise WarehouseError(
-            f"{session_id}: {facts.event_name} ({key}) was to be loaded as round {facts.round}, "
-            f"where {other['event_name']} ({other['event_key']}) is {what}. Nothing was loaded. "
-            f"If rounds were renumbered: drivegrade calendar sync {facts.season}"
-        )
-    moved = run_file(connection, "events/move_event", key, facts.round)
-    return Place(key, MappingProxyType(dict(moved.rows())))
-
-
-def _identify(connection: Connection, facts: EventFacts, source: str) -> str:
-    """Name the event that the facts are of, and note all its names.
-
-    Raises:
-        WarehouseError: it is stored under another season.
-    """
-    found = run_file(connection, "events/find_event", *facts).row(0, named=True)
-    key = str(found["event_key"] or found["new_key"])
-    if found["season"] not in {None, facts.season}:
-        raise WarehouseError(
-            f"{facts.event_name}: {key} is an event of {found['season']}, not of {facts.season}. "
-            "Nothing was stored; the source gives a wrong season or meeting key"
-        )
-    if found["twin_key"] is not None:
-        run_file(connection, "events/absorb_event", key, found["twin_key"])
-    named = (facts.season, facts.circuit_id, facts.session_date, facts.meeting_key, source)
-    run_file(connection, "events/register_aliases", key, *named)
-    return key
-
-
 def sync_calendar(
     connection: Connection, season: int, calendar: pl.DataFrame, lake: Path
 ) -> CalendarReport:
@@ -188,7 +99,7 @@ def sync_calendar(
     with transaction(connection, f"calendar of {season}"):
         run_file(connection, "events/lock", f"calendar.{season}")
         run_file(connection, "calendar/insert_season", season)
-        keys = [_identify(connection, session_facts(row), SOURCE) for row in listed.to_dicts()]
+        keys = [identify(connection, session_facts(row), SOURCE) for row in listed.to_dicts()]
         before = run_file(connection, "calendar/positions", season)
         _stage(connection, _one_row_per_event(listed.with_columns(event_key=pl.Series(keys))))
         run_file(connection, "calendar/defer_positions")

@@ -5,7 +5,9 @@ Imports of anything heavy stand inside the commands, as in `loaders.__main__`.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +16,20 @@ import typer
 from loaders.terminal import Json, print_json, read_settings, say, show_rows
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from engine.calibration import CalibrationProfile
     from engine.tables import SessionKey
-    from loaders.regrade import RegradeReport
+    from loaders.regrade import Grader, RegradeReport
     from loaders.settings import Settings
+
+
+class Engine(StrEnum):
+    """Where a regrade is computed."""
+
+    local = "local"
+    ray = "ray"
+
 
 app = typer.Typer(help="The Parquet files of the lake.", no_args_is_help=True)
 
@@ -40,6 +52,9 @@ def regrade(
     output: Annotated[Path, typer.Option(help="Parquet file of a sweep")] = Path("sweep.parquet"),
     *,
     every: Annotated[bool, typer.Option("--all", help="all seasons of the lake")] = False,
+    engine: Annotated[
+        Engine, typer.Option(help="here, or on a Ray cluster (RAY_ADDRESS)")
+    ] = Engine.local,
     force: Annotated[bool, typer.Option("--force", help="also what is up to date")] = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +68,9 @@ def regrade(
         _sweep(settings, sweep, output, season, as_json=as_json)
         return
     sessions = _of_round(season, round_number)
-    report = _regrade(settings, _profiles(settings, profile), season, sessions, force=force)
+    profiles = _profiles(settings, profile)
+    with _grader(engine) as grader:
+        report = _regrade(settings, profiles, season, sessions, force=force, grader=grader)
     if as_json:
         print_json([asdict(report)])
         return
@@ -112,6 +129,7 @@ def _regrade(
     sessions: list[SessionKey] | None,
     *,
     force: bool,
+    grader: Grader | None,
 ) -> RegradeReport:
     """Regrade under a progress bar of seasons."""
     from rich.console import Console
@@ -128,8 +146,18 @@ def _regrade(
             seasons=seasons,
             sessions=sessions,
             force=force,
+            grader=grader,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+
+
+def _grader(engine: Engine) -> AbstractContextManager[Grader | None]:
+    """Start or join a Ray cluster if that is wanted; None grades here."""
+    if engine is Engine.local:
+        return nullcontext()
+    from loaders.cluster import cluster
+
+    return cluster()
 
 
 def _profiles(settings: Settings, names: list[str] | None) -> list[CalibrationProfile]:

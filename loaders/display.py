@@ -52,6 +52,10 @@ def _grade(grade: object) -> str:
     return f"{grade:.3f}" if isinstance(grade, float) else NOT_KNOWN
 
 
+def _points(points: object) -> str:
+    return f"{points:g}" if isinstance(points, float) else NOT_KNOWN
+
+
 def _finish(row: Mapping[str, object]) -> str:
     place = f"P{_text(row['finish_position'])}"
     status = "" if row["is_classified"] else UNCLASSIFIED.get(str(row["status"]), "")
@@ -97,6 +101,49 @@ def grades_table(rows: Sequence[Mapping[str, object]], width: int) -> Table:
     for heading in columns:
         is_text = heading in {"Driver", "Team", "Finish"}
         table.add_column(heading, no_wrap=True, justify="left" if is_text else "right")
+    for row in rows:
+        table.add_row(*(cell(row) for cell in columns.values()))
+    return table
+
+
+def standings_table(rows: Sequence[Mapping[str, object]], width: int, *, of_teams: bool) -> Table:
+    """Draw a season's standing, best first; who has too few races for a place comes last.
+
+    Args:
+        rows: one mapping per driver or team, at least one, columns of the query
+            `season_standings`, of one kind of session and one model.
+        width: columns of the terminal; a narrow one gets no teams and passes, and no bars.
+        of_teams: the rows are teams.
+    """
+    head = rows[0]
+    sprints = head["session_kind"] == "sprint"
+    version = next((row["profile_version"] for row in rows if row["profile_version"]), None)
+    table = Table(
+        title=f"{'Teams' if of_teams else 'Drivers'} {head['season']}{' sprints' * sprints}",
+        caption=f"profile {head['profile_name']} {_text(version)} · model "
+        f"{head['model_version']} · means over the {'sprints' if sprints else 'races'} that count",
+        title_justify="left",
+        caption_justify="left",
+        row_styles=["", "dim"],
+    )
+    is_wide = width >= WIDE
+    score = _bar if is_wide else _number
+    columns: dict[str, Callable[[Mapping[str, object]], str]] = {
+        "": lambda row: _text(row["rank"]),
+        "Team" if of_teams else "Driver": lambda row: _text(row["subject_name"]),
+        **({"Last team": lambda row: _text(row["team_name"])} if is_wide and not of_teams else {}),
+        "Grade": lambda row: _grade(row["total_grade_mean"]),
+        "Counted": lambda row: f"{row['races_counted']}/{row['races_entered']}",
+        "Consistency" if is_wide else "Cons": lambda row: score(row["consistency_score_mean"]),
+        "Racecraft" if is_wide else "Race": lambda row: score(row["racecraft_score_mean"]),
+        "Penalty" if is_wide else "Pen": lambda row: score(row["penalty_score_mean"]),
+        "Strategy" if is_wide else "Strat": lambda row: score(row["team_strategy_score_mean"]),
+        **({"Passes": lambda row: _text(row["on_track_events_sum"])} if is_wide else {}),
+        "Points": lambda row: _points(row["points"]),
+    }
+    for heading in columns:
+        is_name = heading in {"Team", "Driver", "Last team"}
+        table.add_column(heading, no_wrap=not is_name, justify="left" if is_name else "right")
     for row in rows:
         table.add_row(*(cell(row) for cell in columns.values()))
     return table

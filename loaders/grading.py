@@ -1,7 +1,8 @@
 """Grading: from normalized tables to events and published grades, of one race or of all.
 
 The one way on which grades are made: an ingest goes it with one session, a regrade with the
-lake. Plans are collected together, once.
+lake. Events are collected first, in one plan, and graded in a second: one plan for both would
+find the overtakes twice.
 """
 
 from __future__ import annotations
@@ -54,18 +55,14 @@ def grade_tables(
         ProfileError: there is no profile, or two share a name.
     """
     derived = derive(tables, track_difficulty())
-    graded = grade(derived["driver_inputs"], derived["overtakes"], profile_frame(profiles).lazy())
-    plans = {
-        **derived,
-        "driver_metrics": published(graded, derived["driver_inputs"]),
-        "sessions": tables["sessions"].select("session_id", "data_source"),
-    }
-    collected = pl.collect_all(plans.values(), engine="streaming")
-    frames = dict(zip(plans, collected, strict=True))
+    frames = dict(zip(derived, pl.collect_all(derived.values(), engine="streaming"), strict=True))
+    inputs = frames["driver_inputs"].lazy()
+    graded = grade(inputs, frames["overtakes"].lazy(), profile_frame(profiles).lazy())
     frames["driver_metrics"] = (
-        frames["driver_metrics"]
+        published(graded, inputs)
+        .join(tables["sessions"].select("session_id", "data_source"), on="session_id")
+        .collect(engine="streaming")
         .join(inputs_hashes(frames["driver_inputs"], frames["overtakes"]), on=ENTRY)
-        .join(frames["sessions"], on="session_id")
     )
     return {name: check(name, frames[name], source) for name in DERIVED}
 

@@ -156,9 +156,10 @@ def import_history(
         del tables["qualifying"]
     tables["sessions"] = tables["sessions"].join(tables["entries"], on=SESSION, how="semi")
     progress("comparing them with the lake")
-    sessions, not_in_dump = _compared(tables, lake.snapshot(settings.lake), replace=replace)
+    seen = lake.snapshot(settings.lake)
+    sessions, not_in_dump = _compared(tables, seen, replace=replace)
     progress("writing the lake")
-    _write(settings.lake, tables, sessions)
+    _write(seen, tables, sessions)
     return HistoryReport(
         sessions=_described(sessions, tables, lap_sources(used.dump)),
         seasons=_seasons(lake.snapshot(settings.lake), set(sessions["season"])),
@@ -220,7 +221,7 @@ def _digests(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(by_table).group_by(SESSION).agg(digest=pl.col("row").sum())
 
 
-def _write(folder: Path, tables: Mapping[str, pl.DataFrame], sessions: pl.DataFrame) -> None:
+def _write(seen: Snapshot, tables: Mapping[str, pl.DataFrame], sessions: pl.DataFrame) -> None:
     """Write the new and the changed sessions; what was derived from the changed ones goes."""
     chosen = sessions.filter(pl.col("state").is_in(["new", "changed"]))
     if chosen.is_empty():
@@ -229,7 +230,7 @@ def _write(folder: Path, tables: Mapping[str, pl.DataFrame], sessions: pl.DataFr
     if "changed" in chosen["state"]:
         rows |= {name: empty(name) for name in DERIVED}
     keys = [SessionKey(*key) for key in chosen.select(SessionKey._fields).iter_rows()]
-    lake.write(folder, keys, rows)
+    lake.write(seen.lake, keys, rows, since=seen)
 
 
 def _described(

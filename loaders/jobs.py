@@ -17,9 +17,9 @@ from engine.calibration import MODEL_VERSION
 from engine.compare import compare
 from engine.filling import on_clock_of
 from engine.tables import SESSION, SessionKey, empty
-from loaders import lake, postgres, profiles
+from loaders import lake, one_file, postgres, profiles
 from loaders.administration import attempt, profile_store
-from loaders.fallback import Refusal, fetch_session, gaps
+from loaders.fallback import Fetched, Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash
 from loaders.grading import grade_session, kept_grades
 from loaders.providers import simulated
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from engine.calibration import CalibrationProfile
     from loaders.connection import Connection
+    from loaders.lake_source import LakeLoad
+    from loaders.one_file import Target
     from loaders.postgres import LoadReport
     from loaders.providers import SessionTables
     from loaders.settings import Settings
@@ -107,11 +109,64 @@ def ingest(
         SessionBusyError: another process is loading the session.
         WarehouseError: PostgreSQL refused the load; nothing was changed.
     """
+    with attempt(settings, session):
+        fetched = _fetch(session, settings, provider_name, fill_gaps=fill_gaps)
+        return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
+
+
+def ingest_file(
+    session: SessionKey,
+    settings: Settings,
+    target: Target,
+    *,
+    provider_name: str | None = None,
+    force: bool = False,
+    fill_gaps: bool | None = None,
+) -> LakeLoad:
+    """Fetch a session and store it without a server: in the lake and a warehouse in one file.
+
+    It is graded with the bundled default profile; its season of the lake is loaded.
+
+    Args:
+        session: which session.
+        settings: where everything lies, but for PostgreSQL.
+        target: the warehouse.
+        provider_name: as for `ingest`.
+        force: replace the season's rows even if they are the same.
+        fill_gaps: as for `ingest`.
+
+    Raises:
+        ProviderError: the source has no usable session.
+        ContractError: its tables break a contract.
+        WarehouseError: the file refused; it is as it was, and the lake has the session.
+    """
+    fetched = _fetch(session, settings, provider_name, fill_gaps=fill_gaps)
+    profile = profiles.read_profile(profiles.DEFAULT)
+    derived = grade_session(fetched.tables, profile, f"{fetched.provider} {session.session_id}")
+    _write(session, settings, fetched.tables, derived)
+    return one_file.load_file(target, settings, seasons=[session.season], force=force)
+
+
+def _fetch(
+    session: SessionKey, settings: Settings, provider_name: str | None, *, fill_gaps: bool | None
+) -> Fetched:
     names = settings.provider_names if provider_name is None else (provider_name,)
     filling = settings.fill_gaps if fill_gaps is None else fill_gaps
-    with attempt(settings, session):
-        fetched = fetch_session(session, settings, names, fill_gaps=filling)
-        return store(session, fetched.tables, settings, refused=fetched.refused, force=force)
+    return fetch_session(session, settings, names, fill_gaps=filling)
+
+
+def _write(
+    session: SessionKey,
+    settings: Settings,
+    tables: SessionTables,
+    derived: Mapping[str, pl.DataFrame],
+) -> None:
+    """Write a session to the lake; grades under other profiles stay if their inputs did."""
+    marks = {"filled_columns": empty("filled_columns")}
+    stored = lake.snapshot(settings.lake).scan("driver_metrics", sessions=[session]).collect()
+    kept = kept_grades(stored, derived["driver_metrics"])
+    metrics = {"driver_metrics": pl.concat([derived["driver_metrics"], kept])}
+    lake.write_session(settings.lake, session, {**marks, **tables, **derived, **metrics})
 
 
 def store(
@@ -152,10 +207,7 @@ def store(
         )
     for old, new in load.renamed.items():
         lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
-    stored = lake.snapshot(settings.lake).scan("driver_metrics", sessions=[session]).collect()
-    kept = kept_grades(stored, derived["driver_metrics"])
-    metrics = pl.concat([derived["driver_metrics"], kept])
-    lake.write_session(settings.lake, session, {**everything, "driver_metrics": metrics})
+    _write(session, settings, tables, derived)
     return IngestReport(
         session=session,
         data_source=source,

@@ -148,6 +148,7 @@ def write(
     tables: Mapping[str, pl.DataFrame],
     *,
     made_from: Mapping[int, str] | None = None,
+    since: Snapshot | None = None,
 ) -> dict[str, int]:
     """Replace the rows of sessions in the given tables, all at once.
 
@@ -158,6 +159,7 @@ def write(
             not given stay as they are.
         made_from: by season, the fingerprint of what the rows were computed from, if they were
             and are those of the whole season.
+        since: what the rows were computed from: refuse if these seasons have changed meanwhile.
 
     Returns:
         Table → rows that the lake now has of these seasons.
@@ -165,21 +167,24 @@ def write(
     Raises:
         ContractError: a frame breaks its contract or holds rows of other sessions; nothing was
             written.
-        LakeError: a session's name is not one, a table is unknown, or the disk refused; nothing
-            was written.
+        LakeError: a session's name is not one, a table is unknown, the seasons have changed
+            `since`, or the disk refused; nothing was written.
     """
     for name in tables:
         _known(name)
     ids = _session_ids(sessions)
     checked = {name: _of_sessions(name, frame, ids) for name, frame in tables.items()}
+    seasons = {key.season for key in sessions}
     with manifest.lock(lake):
         seen = snapshot(lake)
+        if since is not None:
+            _refuse_changes(since, seen, seasons)
         return _publish(
             lake,
             {
                 (name, season): pl.concat([_others(seen, name, season, ids), rows])
                 for name, frame in checked.items()
-                for season, rows in _by_season(frame, {key.season for key in sessions}).items()
+                for season, rows in _by_season(frame, seasons).items()
             },
             made_from or {},
         )
@@ -188,20 +193,6 @@ def write(
 def remove_session(lake: Path, session: SessionKey) -> None:
     """Remove all rows of a session; there may be none."""
     write(lake, [session], {name: empty(name) for name in STORED})
-
-
-def rename_session(lake: Path, old: SessionKey, new: SessionKey) -> None:
-    """Move one session to another round: `rename_sessions`.
-
-    Raises:
-        LakeError: there is no such session, another one stands there, or the disk refused.
-    """
-    there = set(sessions(lake))
-    if old not in there and new in there:
-        return
-    if old not in there:
-        raise LakeError(f"lake {lake}: there is no session {old.session_id} to move")
-    rename_sessions(lake, {old: new})
 
 
 def rename_sessions(lake: Path, homes: Mapping[SessionKey, SessionKey]) -> dict[str, str]:
@@ -259,6 +250,25 @@ def collect(plan: pl.LazyFrame, where: Path) -> pl.DataFrame:
             f"{where} cannot be read: {error}\nIts files are whole, so the tables have changed "
             "since they were written: remove the lake and ingest again."
         ) from error
+
+
+def _refuse_changes(since: Snapshot, now: Snapshot, seasons: Collection[int]) -> None:
+    """See that nobody has written to these seasons.
+
+    Raises:
+        LakeError: somebody has.
+    """
+    changed = sorted(
+        season
+        for season in seasons
+        if any(since.manifest.of(t).get(season) != now.manifest.of(t).get(season) for t in STORED)
+    )
+    if changed:
+        named = ", ".join(map(str, changed))
+        raise LakeError(
+            f"lake {now.lake}: another process has written to {named} meanwhile. What it wrote "
+            "stays, and nothing else was written; run this again"
+        )
 
 
 def _publish(

@@ -5,13 +5,15 @@ written block by block. A season's file of grades names what it was made from: t
 tables, the profiles and the engine's source. Where that is what a regrade would start from, the
 season is left alone; so an interrupted regrade goes on where it stopped, and a second one does
 nothing.
+
+Where the grading is done is a parameter (`Grader`): in this process, or by `loaders.cluster`.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
@@ -22,12 +24,14 @@ from loaders import lake
 from loaders.grading import engine_fingerprint, grade_tables, kept_grades
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from engine.calibration import CalibrationProfile
     from engine.tables import SessionKey
     from loaders.lake import Snapshot
+
+    Frames = dict[str, pl.DataFrame]
 
 BLOCK_LAPS: Final = 1_000_000
 """Laps graded at once; all of Formula 1's history has fewer. A block of them takes some 2 GiB."""
@@ -53,6 +57,54 @@ class RegradeReport:
     profiles: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Piece:
+    """What is graded in one plan.
+
+    Attributes:
+        seasons: whose sessions these are.
+        read: gives the frames of `engine.tables.NORMALIZED` by name.
+        source: where they come from, for messages.
+    """
+
+    seasons: tuple[int, ...]
+    read: Callable[[], Frames]
+    source: str
+
+
+class Grader(Protocol):
+    """Where pieces are graded.
+
+    Attributes:
+        is_by_season: each season is to be a piece of its own; else as many as fit into memory.
+    """
+
+    is_by_season: bool
+
+    def __call__(
+        self, pieces: Iterable[Piece], profiles: Sequence[CalibrationProfile]
+    ) -> Iterator[tuple[Piece, Frames]]:
+        """Give each piece, in any order, with the frames of `engine.tables.DERIVED` by name."""
+
+
+class LocalGrader:
+    """Grades piece after piece in this process, on all its threads."""
+
+    is_by_season: bool = False
+
+    def __call__(
+        self, pieces: Iterable[Piece], profiles: Sequence[CalibrationProfile]
+    ) -> Iterator[tuple[Piece, Frames]]:
+        """Grade each piece when it is asked for.
+
+        Raises:
+            ContractError: what `loaders.grading.grade_tables` raises.
+        """
+        for piece in pieces:
+            tables = {name: frame.lazy() for name, frame in piece.read().items()}
+            yield piece, grade_tables(tables, profiles, piece.source)
+
+
 def regrade(
     folder: Path,
     profiles: Sequence[CalibrationProfile],
@@ -60,6 +112,7 @@ def regrade(
     seasons: Collection[int] | None = None,
     sessions: Collection[SessionKey] | None = None,
     force: bool = False,
+    grader: Grader | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> RegradeReport:
     """Grade what the lake has laps of, and write events and grades beside it.
@@ -71,11 +124,12 @@ def regrade(
         seasons: only these; None for all.
         sessions: only these; None for all. Then nothing is left alone.
         force: grade also what was made from the same already.
-        progress: told after each block how many of how many seasons are done.
+        grader: where it is done; None for here. The grades are the same, to the last bit.
+        progress: told after each piece how many of how many seasons are done.
 
     Raises:
         DriveGradeError: the lake has none of the sessions, or none with laps.
-        LakeError: a file is damaged, or the disk refused; blocks written before stay.
+        LakeError: a file is damaged, or the disk refused; pieces written before stay.
     """
     seen = lake.snapshot(folder)
     wanted = _seasons(seen, seasons, sessions)
@@ -89,10 +143,14 @@ def regrade(
     done = len(wanted) - len(due)
     tell = progress or _tell_nobody
     tell(done, len(wanted))
-    for block in _blocks(seen, due, len(profiles)):
-        for name, count in _regrade_block(seen, block, sessions, profiles, made_from).items():
+    grader = grader or LocalGrader()
+    is_wanted = None if sessions is None else set(sessions)
+    blocks = [[season] for season in due] if grader.is_by_season else _blocks(seen, due, profiles)
+    pieces = (_piece(seen, block, is_wanted) for block in blocks)
+    for piece, frames in grader(pieces, profiles):
+        for name, count in _write(seen, piece, is_wanted, frames, made_from).items():
             rows[name] = rows.get(name, 0) + count
-        done += len(block)
+        done += len(piece.seasons)
         tell(done, len(wanted))
     return RegradeReport(
         tuple(due),
@@ -102,24 +160,37 @@ def regrade(
     )
 
 
-def _regrade_block(
+def _piece(
+    seen: Snapshot, seasons: Sequence[int], sessions: Collection[SessionKey] | None
+) -> Piece:
+    """Make a piece of seasons, or of some of their sessions.
+
+    Its tables are read once, as a whole: a plan would open each file at every place where it
+    needs the table.
+    """
+
+    def read() -> Frames:
+        return {
+            name: lake.collect(seen.scan(name, seasons, sessions), seen.lake) for name in NORMALIZED
+        }
+
+    return Piece(tuple(seasons), read, f"the lake, {seen.lake}")
+
+
+def _write(
     seen: Snapshot,
-    seasons: Collection[int],
+    piece: Piece,
     sessions: Collection[SessionKey] | None,
-    profiles: Sequence[CalibrationProfile],
+    frames: Frames,
     made_from: Mapping[int, str],
 ) -> dict[str, int]:
-    """Grade some seasons in one plan and write them: table → rows the lake then has of them."""
-    there = [key for key in seen.sessions(seasons) if sessions is None or key in set(sessions)]
-    tables = {
-        name: lake.collect(seen.scan(name, seasons, sessions and there), seen.lake).lazy()
-        for name in NORMALIZED
-    }  # read once: the plan would open each file at every place where it needs the table
-    frames = grade_tables(tables, profiles, f"the lake, {seen.lake}")
-    stored = lake.collect(seen.scan("driver_metrics", seasons, sessions and there), seen.lake)
+    """Write what a piece gave, beside the grades that stay: table → rows the lake now has."""
+    there = [key for key in seen.sessions(piece.seasons) if sessions is None or key in sessions]
+    stored = lake.collect(seen.scan("driver_metrics", piece.seasons, sessions), seen.lake)
     kept = kept_grades(stored, frames["driver_metrics"])
-    frames["driver_metrics"] = pl.concat([frames["driver_metrics"], kept])
-    return lake.write(seen.lake, there, frames, made_from=None if sessions else made_from)
+    graded = {**frames, "driver_metrics": pl.concat([frames["driver_metrics"], kept])}
+    whole = None if sessions else made_from
+    return lake.write(seen.lake, there, graded, made_from=whole, since=seen)
 
 
 def _tell_nobody(done: int, total: int) -> None:
@@ -148,13 +219,15 @@ def _seasons(
     return sorted(wanted)
 
 
-def _blocks(seen: Snapshot, seasons: Sequence[int], profile_count: int) -> Iterator[list[int]]:
+def _blocks(
+    seen: Snapshot, seasons: Sequence[int], profiles: Sequence[CalibrationProfile]
+) -> Iterator[list[int]]:
     """Divide seasons into blocks that fit into memory; a season is never divided."""
     block: list[int] = []
     laps = grades = 0
     for season in seasons:
         more_laps = seen.manifest.of("laps")[season].rows
-        more_grades = seen.manifest.of("entries")[season].rows * profile_count
+        more_grades = seen.manifest.of("entries")[season].rows * len(profiles)
         if block and (laps + more_laps > BLOCK_LAPS or grades + more_grades > BLOCK_GRADES):
             yield block
             block, laps, grades = [], 0, 0

@@ -10,20 +10,20 @@ revision.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
 from engine.errors import ContractError
+from loaders.arrow import Grading
 from loaders.connection import run_file, transaction
 from loaders.errors import WarehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from engine.tables import SessionKey
-    from loaders.arrow import Grading
     from loaders.connection import Connection
 
 
@@ -41,15 +41,9 @@ class Quality(NamedTuple):
     refetch_at: datetime | None = None
 
     @property
-    def refused_json(self) -> str:
+    def refused_providers(self) -> list[dict[str, str]]:
         """The refusals as `ops.loads.refused_providers` holds them."""
-        rows = [{"provider": name, "reason": reason} for name, reason in self.refused]
-        return json.dumps(rows, ensure_ascii=False)
-
-    @property
-    def reasons_json(self) -> str | None:
-        """What is missing as `ops.loads.completeness_reasons` holds it; None if nothing is."""
-        return json.dumps(list(self.incomplete), ensure_ascii=False) if self.incomplete else None
+        return [{"provider": name, "reason": reason} for name, reason in self.refused]
 
     @property
     def refetch_text(self) -> str | None:
@@ -63,65 +57,148 @@ class Quality(NamedTuple):
         return None if self.refetch_at is None else self.refetch_at.isoformat()
 
 
-class Load(NamedTuple):
-    """A load as `ops.loads` records it.
+class Delivery(NamedTuple):
+    """A session that is to be loaded, besides its rows.
 
     Attributes:
         session: the session, under its round.
-        event_key: the event it is of.
         data_hash: names the data.
-        grading: what the load's grades were computed with.
-        row_counts: table → rows the session has in it after the load.
-        quality: what is known of it besides.
+        quality: what is known of it; None if nothing is said, so that what was noted stays.
     """
 
     session: SessionKey
-    event_key: str
     data_hash: str
-    grading: Grading
-    row_counts: Mapping[str, int]
-    quality: Quality
+    quality: Quality | None = Quality()
 
-    def repeats(self, last: Mapping[str, Any]) -> bool:
-        """Tell whether the last load (a row of `last_load`) stored the same data and grades."""
-        same = {"data_hash": self.data_hash, **self.grading._asdict()}
-        return all(last.get(name) == value for name, value in same.items())
+    @property
+    def session_id(self) -> str:
+        """The session's slug."""
+        return self.session.session_id
 
 
-def record_load(connection: Connection, load: Load, changed_rows: int) -> int | None:
-    """Add a load to `ops.loads`, and a summary if it changed something.
+class LastLoad(NamedTuple):
+    """What the last load of a session stored: a row of `last_load`.
+
+    Attributes:
+        data_hash: names the data.
+        gradings: what it said all grades of.
+        reasons: what the session lacked, in words.
+        refused: `ops.loads.refused_providers`.
+        has_laps: laps are stored.
+        newer_revision: the last revision made after the data that is being loaded now was; None
+            if there is none.
+    """
+
+    data_hash: str | None = None
+    gradings: frozenset[Grading] = frozenset()
+    reasons: Sequence[str] = ()
+    refused: Sequence[Mapping[str, str]] = ()
+    has_laps: bool = False
+    newer_revision: int | None = None
+
+    def stored(self, delivery: Delivery, gradings: Collection[Grading]) -> bool:
+        """Tell whether it stored the same data, and said all grades under these gradings."""
+        return self.data_hash == delivery.data_hash and self.gradings >= set(gradings)
+
+
+def last_loads(connection: Connection, deliveries: Iterable[Delivery]) -> dict[str, LastLoad]:
+    """Tell by session what the last load stored; a session that was never loaded has none."""
+    hashes = {item.session_id: item.data_hash for item in deliveries}
+    rows = run_file(connection, "queries/last_load", json.dumps(hashes)).to_dicts()
+    return {
+        row["session_id"]: LastLoad(
+            row["data_hash"],
+            frozenset(Grading(**grading) for grading in json.loads(row["gradings"])),
+            json.loads(row["completeness_reasons"] or "[]"),
+            json.loads(row["refused_providers"]),
+            row["has_laps"],
+            row["newer_revision"],
+        )
+        for row in rows
+    }
+
+
+def record_loads(
+    connection: Connection,
+    deliveries: Iterable[Delivery],
+    gradings: Collection[Grading],
+    last: Mapping[str, LastLoad],
+    *,
+    row_counts: Mapping[str, Mapping[str, int]],
+    changed_rows: Mapping[str, int],
+) -> dict[str, int | None]:
+    """Add loads to `ops.loads`, and summaries of those that changed something.
 
     Args:
-        connection: in the load's transaction, after its rows are merged.
-        load: the load.
-        changed_rows: rows inserted, updated and deleted.
+        connection: in the loads' transaction, after the rows are merged.
+        deliveries: the loads.
+        gradings: what they say all grades of.
+        last: the loads before, by session.
+        row_counts: session → table → rows the session has in it now.
+        changed_rows: session → rows inserted, updated and deleted; none if not named.
 
     Returns:
-        The revision that the load made; None if it changed nothing.
+        Session → the revision that the load made; None if it changed nothing.
     """
-    session_id, quality = load.session.session_id, load.quality
-    counts = json.dumps(load.row_counts, sort_keys=True)
-    recorded = (load.data_hash, *load.grading, counts, changed_rows)
-    described = (quality.refused_json, quality.reasons_json)
-    stored = run_file(connection, "statements/insert_load", session_id, *recorded, *described)
-    revision: int | None = stored.item()
-    if revision is not None:
-        run_file(connection, "statements/insert_summaries", session_id, revision, *load.grading)
-    return revision
+    records = []
+    for item in deliveries:
+        session_id = item.session_id
+        before = last.get(session_id, LastLoad())
+        quality = item.quality
+        reasons = before.reasons if quality is None else quality.incomplete
+        refused = before.refused if quality is None else quality.refused_providers
+        records.append(
+            {
+                "session_id": session_id,
+                "data_hash": item.data_hash,
+                "row_counts": row_counts[session_id],
+                "changed_rows": changed_rows.get(session_id, 0),
+                "refused": list(refused),
+                "reasons": list(reasons) or None,
+            }
+        )
+    stored = run_file(
+        connection, "statements/insert_load", json.dumps(records), gradings_json(gradings)
+    )
+    made: dict[str, int | None] = dict(stored.rows())
+    if new := {session_id: number for session_id, number in made.items() if number is not None}:
+        run_file(connection, "statements/insert_summaries", json.dumps(new))
+    return made
 
 
-def record_quality(connection: Connection, load: Load, last: Mapping[str, Any]) -> None:
+def record_quality(
+    connection: Connection,
+    deliveries: Iterable[Delivery],
+    gradings: Collection[Grading],
+    last: Mapping[str, LastLoad],
+    row_counts: Mapping[str, Mapping[str, int]],
+) -> None:
     """Note what is new about data that is not: its completeness, and the next fetch.
 
     Args:
-        connection: in the load's transaction.
-        load: the load, which repeats the last one.
-        last: the last one, a row of `last_load`.
+        connection: in the loads' transaction.
+        deliveries: loads that repeat the last ones; those of which nothing is said are left out.
+        gradings: what they say all grades of.
+        last: the last ones, by session.
+        row_counts: session → table → rows the session has in it.
     """
-    event = (load.event_key, load.session.session_kind)
-    run_file(connection, "statements/set_refetch", *event, load.quality.refetch_text)
-    if json.loads(last["completeness_reasons"] or "[]") != list(load.quality.incomplete):
-        record_load(connection, load, 0)
+    told = {item.session_id: item for item in deliveries if item.quality is not None}
+    if not told:
+        return
+    wanted = {key: item.quality.refetch_text for key, item in told.items() if item.quality}
+    run_file(connection, "statements/set_refetch", json.dumps(wanted))
+    moved = [
+        item
+        for key, item in told.items()
+        if item.quality and list(last[key].reasons) != list(item.quality.incomplete)
+    ]
+    if moved:
+        record_loads(connection, moved, gradings, last, row_counts=row_counts, changed_rows={})
+
+
+def gradings_json(gradings: Collection[Grading]) -> str:
+    """Write gradings as `ops.loads.gradings` holds them, in order."""
+    return json.dumps([grading._asdict() for grading in sorted(gradings)])
 
 
 def revisions(connection: Connection, session: SessionKey) -> pl.DataFrame:

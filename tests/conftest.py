@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from polars.testing import assert_frame_equal
 from engine.tables import NORMALIZED
 from loaders.embedded import embedded_postgres
 from loaders.history import import_history
+from loaders.postgres import connect
 from loaders.profiles import read_profile
 from loaders.providers import fastf1
 from loaders.regrade import regrade
@@ -92,10 +94,24 @@ def history_lake(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return made.lake
 
 
+@pytest.fixture(scope="session")
+def server_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of a server with all migrations, stopped; made once, whichever process asks first."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    home = tmp_path_factory.getbasetemp().parent / f"server-{run}"
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home / "lock"):
+        if not (home / "whole").exists():
+            with embedded_postgres(home / "pg"), connect(Settings(home=home, database_url=None)):
+                (home / "whole").touch()
+    return home / "pg"
+
+
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def settings(server_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """Settings with a home of their own, whose embedded PostgreSQL runs as long as the module."""
     made = Settings(home=tmp_path_factory.mktemp("home"), database_url=None)
+    subprocess.run(["cp", "-a", server_files, made.home / "pg"], check=True)
     with embedded_postgres(made.home / "pg"):
         yield made
 

@@ -40,7 +40,7 @@ class OpenF1:
 
     def __init__(self, realdata: Path) -> None:
         self._folder, self._history = realdata / "openf1", realdata / "history"
-        self._read = cache(lambda path: json.loads(path.read_bytes()))
+        self._read = cache(lambda path: json.loads(path.read_bytes()) if path.is_file() else [])
         self._calendar = cache(self._calendar_of)
 
     def answer(self, endpoint: str, filters: Mapping[str, Sequence[str]]) -> list[Row]:
@@ -69,11 +69,12 @@ class OpenF1:
 
         The grid hangs on the qualifying session; asked for another one, the service has none.
         """
-        for path in self._folder.glob("*/sessions.json"):
-            of_weekend = [row for row in self._read(path) if _matches(row, identity)]
-            drivers = self._read(path.with_name("drivers.json"))
-            is_recorded = any(_matches(row, identity) for row in drivers)
-            if of_weekend and (endpoint == "starting_grid" or is_recorded):
+        for path in self._folder.glob(f"*/{endpoint}.json"):
+            weekend = self._read(path.with_name("sessions.json"))
+            results = self._read(path.with_name("session_result.json"))
+            is_recorded = any(_matches(row, identity) for row in results)
+            is_listed = any(_matches(row, identity) for row in weekend)
+            if is_listed and (endpoint == "starting_grid" or is_recorded):
                 return True
         return False
 

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from engine.calibration import MODEL_VERSION
 from engine.tables import SessionKey
 from loaders.embedded import embedded_postgres
@@ -19,8 +21,6 @@ from tests.profiles import BASELINE_PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-
-    import polars as pl
 
     from loaders.connection import Connection
     from loaders.postgres import LoadReport
@@ -120,6 +120,7 @@ def _session_tables(
         "pit_stops": frame("pit_stops", [{**row, "lap_number": 1} for row in by_driver]),
         "race_control": frame("race_control", [{**here, "message_number": 1, "message": "GO"}]),
         "weather": frame("weather", [{**here, "session_clock_ms": 0, "humidity_pct": 40.5}]),
+        "filled_columns": frame("filled_columns", []),
         "overtakes": frame("overtakes", [{**row, "opponent_id": drivers[0]} for row in passes]),
         "strategy_events": frame("strategy_events", [stop_row(row) for row in by_driver]),
         "penalty_events": frame("penalty_events", [penalty_row(row) for row in by_driver[:1]]),
@@ -220,3 +221,49 @@ def load(
         model_version=MODEL_VERSION,
         force=force,
     )
+
+
+NAMED_ROWS = """
+create or replace function pg_temp.named_rows(target regclass) returns setof text
+language plpgsql as $$
+begin
+    return query execute format(
+        $sql$
+        select concat_ws(' ', races.slug, entries.driver_id, (row_json - array[
+            'race_id', 'entry_id', 'load_id', 'graded_at', 'loaded_at', 'updated_at',
+            'first_seen_at', 'created_at'
+        ])::text)
+        from (select to_jsonb(stored) as row_json from %s as stored) as stored
+        left join core.entries on entries.entry_id = (row_json ->> 'entry_id')::bigint
+        left join core.races
+            on races.race_id = coalesce(entries.race_id, (row_json ->> 'race_id')::bigint)
+        order by 1
+        $sql$,
+        target
+    );
+end $$
+"""
+
+DUMP = """
+select
+    format('%I.%I', schemaname, tablename) as table_name,
+    (
+        select string_agg(row_text, E'\\n')
+        from pg_temp.named_rows(format('%I.%I', schemaname, tablename)::regclass) as row_text
+    ) as rows
+from pg_tables
+where schemaname in ('core', 'config', 'ops')
+    or (schemaname = 'public' and tablename not like '\\_pogo%')
+order by 1
+"""
+
+
+def dump(connection: Connection) -> dict[str, str]:
+    """Give every table's rows as text, under names instead of numbers and without times."""
+    ask(connection, NAMED_ROWS)
+    return {str(table): str(rows) for table, rows in ask(connection, DUMP).rows()}
+
+
+def together(*sessions: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Put the tables of sessions together."""
+    return {name: pl.concat([tables[name] for tables in sessions]) for name in sessions[0]}

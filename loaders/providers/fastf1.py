@@ -16,11 +16,6 @@ What is left out or set to null, and why:
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,21 +23,23 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from engine import tables
-from engine.contract import conform
+from engine.contract import SHOWN_ROWS, conform
+from engine.errors import ContractError
 from loaders.classification import entry_status, is_pit_lane_start
 from loaders.providers import ProviderError
-from loaders.quarantine import remember
+from loaders.providers.fastf1_process import ask_child
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from engine.tables import SessionKey
     from loaders.providers import SessionTables
     from loaders.settings import Settings
 
 SOURCE: Final = "fastf1"
 UNKNOWN_COMPOUNDS: Final = ("UNKNOWN", "TEST_UNKNOWN")
-_CHILD: Final = "loaders.providers.fastf1_child"
-SHOWN_MESSAGES: Final = 5
-"""How many of FastF1's first, and of its last, different messages an error repeats."""
+LEAST_LAP_MS: Final = 30_000
+"""No lap of a Grand Prix has taken less (the least: 53.4 s); below it the unit has changed, ms."""
 
 
 def fetch(session: SessionKey, settings: Settings) -> SessionTables:
@@ -58,7 +55,21 @@ def fetch(session: SessionKey, settings: Settings) -> SessionTables:
         ContractError: values break a table's contract.
     """
     with tempfile.TemporaryDirectory(prefix="drivegrade-fastf1-") as folder:
-        raw = _ask_child(session, settings, Path(folder))
+        return parse(session, ask_child(session, settings, Path(folder)))
+
+
+def parse(session: SessionKey, raw: Mapping[str, pl.DataFrame]) -> SessionTables:
+    """Turn the raw tables of one session into tables under contract.
+
+    Args:
+        session: whose they are.
+        raw: a frame for each name of `fastf1_raw.RAW`, its rows in any order; the order of race
+            control messages of one moment is kept.
+
+    Raises:
+        ProviderError: cars or laps are missing, or a car is there twice.
+        ContractError: values break a table's contract.
+    """
     entries = parse_entries(session, raw["results"], raw["laps"])
     return {
         "sessions": parse_session(session, raw["facts"]),
@@ -69,47 +80,6 @@ def fetch(session: SessionKey, settings: Settings) -> SessionTables:
         "weather": parse_weather(session, raw["weather"]),
         "qualifying": tables.empty("qualifying"),
     }
-
-
-def _ask_child(session: SessionKey, settings: Settings, folder: Path) -> dict[str, pl.DataFrame]:
-    """Run FastF1 in a process of its own and read the raw tables it left in the folder."""
-    cache = settings.fastf1_cache_dir or settings.home / "fastf1-cache"
-    request = {
-        **session._asdict(),
-        "cache": str(cache.expanduser().absolute()),
-        "answer": str(folder),
-        "offline": settings.offline,
-        "limit_s": settings.fastf1_timeout_s,
-    }
-    log, failure = folder / "log.txt", folder / "failure.json"
-    cause = f"no answer within {settings.fastf1_timeout_s:g} s, the child process was killed"
-    remedy = "Check the network, or raise DRIVEGRADE_FASTF1_TIMEOUT_S."
-    with contextlib.suppress(subprocess.TimeoutExpired), log.open("wb") as out:
-        child = subprocess.run(  # noqa: S603 -- our interpreter, our module, no shell
-            [sys.executable, "-W", "ignore", "-m", _CHILD, json.dumps(request)],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            timeout=settings.fastf1_timeout_s,
-            cwd=Path(__file__).resolve().parents[2],  # where the child finds this `loaders`
-            env={name: text for name, text in os.environ.items() if name != "FASTF1_DEBUG"},
-            check=False,
-        )
-        if child.returncode == 0 and not failure.exists():
-            files = sorted(folder.glob("*.arrow"))
-            return {f.stem: pl.read_ipc(remember(f.name, f.read_bytes())) for f in files}
-        cause = f"the child process died (exit code {child.returncode})"
-        remedy = "If it happens again, delete the session's folder in FastF1's cache."
-    if failure.exists():
-        cause, remedy = json.loads(failure.read_text(encoding="utf-8"))
-    text = log.read_text(encoding="utf-8", errors="replace")
-    said = list(dict.fromkeys(f"\n    {line[:200]}" for line in text.splitlines() if line.strip()))
-    shown = [*said[:SHOWN_MESSAGES], *said[SHOWN_MESSAGES:][-SHOWN_MESSAGES:]]
-    raise ProviderError(
-        f"fastf1 {session.session_id}: {cause}."
-        + "".join(["\n  FastF1's first and last messages:", *shown] if shown else [])
-        + f"\nNothing was loaded. {remedy}"
-    )
 
 
 def parse_session(session: SessionKey, facts: pl.DataFrame) -> pl.DataFrame:
@@ -134,7 +104,9 @@ def parse_entries(session: SessionKey, results: pl.DataFrame, laps: pl.DataFrame
     lack from one who took no part.
 
     Raises:
-        ProviderError: a car that drove has no driver or team id, or a number is there twice.
+        ProviderError: a car that drove is not listed, has no driver or team id, or a number is
+            there twice.
+        ContractError: values break the contract.
     """
     of_team_mate = pl.when(pl.col("TeamName") != "").then(pl.col("TeamId").max().over("TeamName"))
     drove = pl.col("DriverNumber").is_in(laps["DriverNumber"].to_list())
@@ -143,10 +115,12 @@ def parse_entries(session: SessionKey, results: pl.DataFrame, laps: pl.DataFrame
     )
     no_id = pl.any_horizontal(pl.col("DriverId", "TeamId").is_null())
     unclear = cars.filter(no_id | pl.col("DriverNumber").is_duplicated())["DriverNumber"]
-    if unclear.len():
+    unlisted = laps.join(results, on="DriverNumber", how="anti")["DriverNumber"]
+    refused = pl.concat([unclear, unlisted]).fill_null("?").unique().sort()
+    if refused.len():
         raise ProviderError(
-            f"fastf1 {session.session_id}: car {', '.join(unclear.unique().sort())} has no driver "
-            "or team id, or is there twice; FastF1's and Jolpica's entry lists differ.\n"
+            f"fastf1 {session.session_id}: car {', '.join(refused)} has no driver or team id, is "
+            "not listed, or is there twice; FastF1's and Jolpica's entry lists differ.\n"
             "Nothing was loaded. Try again when Jolpica has corrected its list."
         )
     is_classified = pl.col("ClassifiedPosition").str.contains(r"^\d+$")
@@ -176,7 +150,14 @@ def parse_entries(session: SessionKey, results: pl.DataFrame, laps: pl.DataFrame
 
 
 def parse_laps(session: SessionKey, laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
-    """Give every lap that FastF1 lists, one row per driver and lap, clocks and times in ms."""
+    """Give every lap that FastF1 lists, one row per driver and lap, clocks and times in ms.
+
+    Raises:
+        ProviderError: a car's laps have a gap: FastF1 numbers them itself, from 1 on.
+        ContractError: a lap took less than `LEAST_LAP_MS`, as after a change of unit; or values
+            break the contract.
+    """
+    _check_laps(session, laps)
     has_compound = ~pl.col("Compound").is_in(UNKNOWN_COMPOUNDS)
     has_tyre = has_compound.fill_null(value=False) | pl.col("TyreLife").is_not_null()
     return (
@@ -236,9 +217,10 @@ def parse_pit_stops(session: SessionKey, laps: pl.DataFrame, entries: pl.DataFra
 
 
 def parse_race_control(session: SessionKey, messages: pl.DataFrame) -> pl.DataFrame:
-    """Number the messages in the order they were sent (UTC); no rows if there are none."""
+    """Number the messages in the order they were sent (UTC), equal ones once; no rows if none."""
     return (
         messages.drop_nulls("Message")
+        .unique(maintain_order=True)
         .sort("Time", nulls_last=True, maintain_order=True)
         .select(
             message_number=pl.int_range(1, pl.len() + 1),
@@ -275,21 +257,57 @@ def parse_weather(session: SessionKey, weather: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _check_laps(session: SessionKey, laps: pl.DataFrame) -> None:
+    """Refuse laps that are timed in another unit, or that are not all there."""
+    name = f"fastf1 {session.session_id}"
+    short = laps.filter(pl.col("LapTime").is_between(1, LEAST_LAP_MS - 1))
+    if short.height:
+        first = short.select("DriverNumber", "LapNumber", "LapTime").head(SHOWN_ROWS).to_dicts()
+        raise ContractError(
+            f"laps: {short.height} of {laps.height} rows from {name} have a LapTime below "
+            f"{LEAST_LAP_MS} ms\n"
+            + "".join(f"    {row}\n" for row in first)
+            + "Nothing was used. If FastF1 has changed the unit, adapt its provider."
+        )
+    numbers = pl.col("LapNumber")
+    gaps = laps.group_by("DriverNumber").agg(numbers.max(), laps=numbers.n_unique())
+    lacking = gaps.filter(numbers > pl.col("laps"))["DriverNumber"].fill_null("?")
+    if lacking.len():
+        raise ProviderError(
+            f"{name}: laps are missing between others of car {', '.join(lacking.sort())}.\n"
+            "Nothing was loaded. Delete the session's folder in FastF1's cache and try again."
+        )
+
+
 def _driven(laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
     """Give each lap its driver, without the laps FastF1 generated for cars that did not start."""
     drivers = entries.select("driver_id", "status", number="driver_number")
     took_part = ~pl.col("status").is_in(tables.NO_START)
     return (
-        laps.with_columns(number=pl.col("DriverNumber").cast(pl.Int16), lap_number="LapNumber")
+        laps.with_columns(
+            number=pl.col("DriverNumber").cast(pl.Int16, strict=False), lap_number="LapNumber"
+        )
         .join(drivers, on="number", how="inner")
         .filter(took_part | ~pl.col("FastF1Generated"))
     )
 
 
 def _contract(frame: pl.DataFrame, table: str, session: SessionKey) -> pl.DataFrame:
-    """Say whose rows these are, and make them fit the table."""
+    """Say whose rows these are, and make them fit the table.
+
+    Raises:
+        ContractError: a number that should be whole is not, or values break the contract.
+    """
+    name = f"{SOURCE} {session.session_id}"
     own = frame.with_columns(session_id=pl.lit(session.session_id))
-    return conform(own, table, f"{SOURCE} {session.session_id}")
+    whole = [c for c, dtype in tables.polars_schema(table).items() if dtype.is_integer()]
+    for column in whole:
+        if own.schema[column].is_float() and (own[column] != own[column].floor()).any():
+            raise ContractError(
+                f"{table}: {column} from {name} is not whole everywhere\n"
+                "Nothing was used. If FastF1 has changed the unit, adapt its provider."
+            )
+    return conform(own, table, name)
 
 
 def _at_least(least: int, column: str) -> pl.Expr:

@@ -17,13 +17,11 @@ is a crash. Standard output carries FastF1's warnings, one a line.
 from __future__ import annotations
 
 import faulthandler
-import itertools
 import json
 import logging
 import os
-import stat
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +30,9 @@ import fastf1.ergast
 import pandas as pd
 import polars as pl
 from fastf1.exceptions import DataNotLoadedError, RateLimitExceededError
+
+from loaders.providers.fastf1_cache import Download, private_cache, session_folder
+from loaders.providers.fastf1_raw import UnusableError, raw_frame, raw_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,138 +46,40 @@ FIRST_SEASON: Final = 2018
 MAX_DATE_DIFFERENCE: Final = timedelta(days=1)
 """FastF1's and Jolpica's date of one event may differ by a time zone, not by more."""
 
-BLANK: Final = ("", "nan", "none", "nat")
-"""What an empty cell looks like after it went through text, in lower case."""
-
 ORPHAN_GRACE_S: Final = 10.0
 """A child whose parent is gone ends itself this long after the time limit, in s."""
 
-_NS_PER_MS: Final = 1_000_000
-_MS: Final = pl.Duration
-_IDENTITY: Final = ("DriverNumber", "Abbreviation", "DriverId", "TeamId")
-_SPEEDS: Final = ("SpeedI1", "SpeedI2", "SpeedFL", "SpeedST")
-_LAP_TIMES: Final = ("LapTime", "Sector1Time", "Sector2Time", "Sector3Time")
 
-RAW: Final[Mapping[str, Mapping[Any, tuple[str, ...]]]] = {
-    "facts": {
-        pl.String: ("event_name", "circuit_id", "circuit_name"),
-        pl.Date: ("event_date", "jolpica_date"),
-        pl.Datetime("us"): ("starts_local",),
-        _MS: ("gmt_offset",),
-        pl.Int64: ("scheduled_laps", "meeting_key", "f1_session_key"),
-    },
-    "results": {
-        pl.String: (*_IDENTITY, "TeamName", "FullName", "ClassifiedPosition", "Status"),
-        pl.Float64: ("Position", "GridPosition", "Points", "Laps"),
-        _MS: ("Time",),
-    },
-    "laps": {
-        pl.String: ("DriverNumber", "Compound", "TrackStatus", "DeletedReason"),
-        pl.Float64: ("LapNumber", "Stint", "TyreLife", "Position", *_SPEEDS),
-        pl.Boolean: ("FreshTyre", "Deleted", "IsPersonalBest", "IsAccurate", "FastF1Generated"),
-        _MS: (*_LAP_TIMES, "LapStartTime", "Time", "PitInTime", "PitOutTime"),
-    },
-    "race_control": {
-        pl.Datetime("us"): ("Time",),
-        pl.Float64: ("Lap", "Sector"),
-        pl.String: ("Category", "Flag", "Scope", "Status", "RacingNumber", "Message"),
-    },
-    "weather": {
-        _MS: ("Time",),
-        pl.Float64: ("AirTemp", "TrackTemp", "Humidity", "Pressure", "WindDirection", "WindSpeed"),
-        pl.Boolean: ("Rainfall",),
-    },
-}
-"""Every column that leaves this process, by what it holds; durations leave as integer ms."""
-
-
-class UnusableError(Exception):
-    """FastF1 has no usable session; carries the cause and what the user can do."""
-
-    def __init__(self, cause: str, remedy: str) -> None:
-        super().__init__(cause, remedy)
-        self.cause, self.remedy = cause, remedy
-
-
-def raw_schema(name: str) -> pl.Schema:
-    """Give the types of a raw table's columns as they leave this process."""
-    return pl.Schema(
-        {
-            column: pl.Int64() if dtype is _MS else dtype
-            for dtype, columns in RAW[name].items()
-            for column in columns
-        }
-    )
-
-
-def raw_frame(name: str, data: pd.DataFrame | None) -> pl.DataFrame:
-    """Turn a pandas frame into the raw table of that name.
-
-    NaN, NaT, None and empty text become null, durations whole ms (rounded half up).
-
-    Args:
-        name: a key of `RAW`.
-        data: at least its columns; None when FastF1 did not load it, which gives no rows.
-    """
-    schema = raw_schema(name)
-    if data is None or data.empty:
-        return pl.DataFrame(schema=schema)
-    texts, durations = RAW[name].get(pl.String, ()), RAW[name].get(_MS, ())
-    text = pl.col(texts).cast(pl.String).str.strip_chars()
-    clock_ns = pl.col(durations).cast(pl.Duration("ns")).dt.total_nanoseconds()
-    return (
-        pl.from_pandas(pd.DataFrame(data)[list(schema)])
-        .with_columns(
-            pl.when(~text.str.to_lowercase().is_in(BLANK)).then(text).name.keep(),
-            (clock_ns + _NS_PER_MS // 2) // _NS_PER_MS,
-        )
-        .cast(schema)
-    )
-
-
-def private_cache(folder: Path) -> Path:
-    """Make the cache folder if it is new, and see that nobody else can write in it.
-
-    The cache holds pickles, and who can write a pickle can run code when it is read.
-
-    Raises:
-        UnusableError: the folder, or something in it, belongs to or is writable by others.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise UnusableError(
-            f"the cache folder {folder} cannot be made ({error.strerror})",
-            "Name another one in FASTF1_CACHE_DIR.",
-        ) from error
-    for path in itertools.chain([folder], folder.rglob("*")):
-        info = path.lstat()
-        shared = info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if not stat.S_ISLNK(info.st_mode) and (shared or info.st_uid != os.getuid()):
-            raise UnusableError(
-                f"{path} in FastF1's cache belongs to, or is writable by, other users; the cache "
-                "holds pickles, so they could run code here",
-                f"If you trust what is in it, chown -R it to yourself and chmod -R go-w {folder}; "
-                "or name a private folder in FASTF1_CACHE_DIR.",
-            )
-    return folder
-
-
-def load(season: int, round_number: int, session_kind: str) -> dict[str, pl.DataFrame]:
+def load(request: Mapping[str, Any], download: Download) -> dict[str, pl.DataFrame]:
     """Load one session and give its raw tables by name.
 
+    Args:
+        request: see `main`.
+        download: notes what could not be fetched.
+
     Raises:
-        UnusableError: there is no such session, or FastF1 returned without results or laps, or
-            the results are not the official ones of this event.
+        UnusableError: there is no such session, a part of it could not be fetched, or FastF1
+            returned without results or laps, or the results are not the official ones of this
+            event. What came in is then removed from the cache.
     """
-    event = _event(season, round_number)
+    event, session_kind = _event(request["season"], request["round"]), request["session_kind"]
     if session_kind == "sprint" and event["EventFormat"] not in SPRINT_FORMATS:
         raise UnusableError(
             f"{event['EventName']} has no sprint (its format is {event['EventFormat']})",
             "Ask for the race.",
         )
     session = event.get_session("S" if session_kind == "sprint" else "R")
-    session.load(telemetry=False)
+    offline = request["offline"]
+    folder = session_folder(Path(request["cache"]), session.api_path)
+    held_at = datetime.now(UTC) if pd.isna(session.date) else session.date.replace(tzinfo=UTC)
+    with download.into(folder, held_at, offline=offline):
+        session.load(telemetry=False)
+        download.check(event["EventName"])
+        return _tables(session)
+
+
+def _tables(session: Any) -> dict[str, pl.DataFrame]:
+    """Take the raw tables out of a loaded session, and see that they can be trusted."""
     parts = {
         name: raw_frame(name, _loaded(session, source))
         for name, source in (
@@ -194,14 +97,15 @@ def load(season: int, round_number: int, session_kind: str) -> dict[str, pl.Data
 def trust(facts: pl.DataFrame, results: pl.DataFrame, laps: pl.DataFrame) -> None:
     """Refuse a session that came back empty, provisional, or mixed from two events.
 
-    `Session.load` returns normally with nothing in it. Where positions are missing FastF1 numbers
-    the cars itself, in the order of their last laps, so a position proves nothing: only Jolpica
-    names a classified winner.
+    `Session.load` returns normally with nothing in it, or with no lap but those that it made up.
+    Where positions are missing FastF1 numbers the cars itself, in the order of their last laps, so
+    a position proves nothing: only Jolpica names a classified winner.
     """
     event = facts["event_name"].item()
-    if results.is_empty() or laps.is_empty():
+    no_laps = laps["FastF1Generated"].fill_null(value=False).all()
+    if results.is_empty() or no_laps:
         raise UnusableError(
-            f"FastF1 came back from {event} without {'laps' if laps.is_empty() else 'results'}",
+            f"FastF1 came back from {event} without {'laps' if no_laps else 'results'}",
             "If the session is over, try again later or check the network: Formula 1 wants a "
             "signed-in reader (F1_USERNAME, F1_PASSWORD) and refuses cloud addresses. Offline, "
             "only cached sessions can be loaded.",
@@ -303,14 +207,14 @@ def main(request: Mapping[str, Any]) -> None:
     """
     os.umask(0o077)
     faulthandler.dump_traceback_later(request["limit_s"] + ORPHAN_GRACE_S, exit=True)
-    log = logging.getLogger("fastf1")
+    download, log = Download(), logging.getLogger("fastf1")
     log.handlers = [logging.StreamHandler(sys.stdout)]
+    log.handlers[0].addFilter(download.hear)  # before the next, which takes the exception off
     log.handlers[0].addFilter(_telling)
     answer = Path(request["answer"])
     try:
-        fastf1.Cache.configure(cache_dir=str(private_cache(Path(request["cache"]))))
-        fastf1.Cache.offline_mode(request["offline"])
-        tables = load(request["season"], request["round"], request["session_kind"])
+        download.start(private_cache(Path(request["cache"])), offline=request["offline"])
+        tables = load(request, download)
         for name, frame in tables.items():
             frame.write_ipc(answer / f"{name}.arrow")
     except UnusableError as error:

@@ -186,7 +186,7 @@ def raw_session(session: SessionKey, race: Race) -> pl.DataFrame:
 
 
 def raw_results(session: SessionKey, results: list[Result]) -> pl.DataFrame:
-    """Put the classification into a raw table, one row per driver."""
+    """Put the classification into a raw table, one row per driver and car."""
     return pl.DataFrame(
         [
             {

@@ -161,8 +161,7 @@ def dump_tables(dump: Mapping[str, pl.DataFrame], source: str) -> SessionTables:
         source: what the rows come from, for messages.
 
     Raises:
-        ContractError: values break a table's contract; shared drives of the 1950s do, where one
-            driver has two results.
+        ContractError: values break a table's contract.
     """
     sessions, results = raw_sessions(dump), raw_results(dump)
     stops = _of_race(dump, "pit_stops").select(RAW["pit_stops"].names())

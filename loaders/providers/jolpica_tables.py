@@ -40,6 +40,12 @@ PARTS: Final = ("q1_ms", "q2_ms", "q3_ms")
 FIRST_SEASON_WITH_PARTS: Final = 2006
 """From this season on qualifying has three parts, and everybody drives in the first."""
 
+LAST_SEASON_WITH_TWO_CARS: Final = 1978
+"""After it no driver has been in two cars of one event; a second result is a fault then."""
+
+MAX_STATUS_TEXT: Final = 100
+"""Length of a status text under contract, in bytes; what is longer is cut, and ends in dots."""
+
 RAW: Final = {
     "sessions": pl.Schema(
         {
@@ -122,12 +128,26 @@ def parse_sessions(raw: pl.DataFrame, source: str) -> pl.DataFrame:
 
 
 def parse_entries(raw: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Give the official classification: one row per entered driver, times in ms."""
+    """Give the official classification: one row per entered driver, times in ms.
+
+    Until `LAST_SEASON_WITH_TWO_CARS` a driver could be in several cars of one race, taking over a
+    team-mate's or entered twice, and has a result for each. His entry is the best of them, the
+    classified before the others, then the least place; car, grid, laps and time are its own.
+    ``points`` are the sum, which the championship counted, and ``status_text`` names the others:
+    ``Finished; also car 6: +2 Laps``, at most `MAX_STATUS_TEXT` characters. The drivers of one
+    shared car keep its place, each in his own row.
+
+    Two results of a driver in one car, or in a later season, are a fault of the source.
+
+    Raises:
+        ContractError: values break the contract, as a driver's second result in one car does.
+    """
     return (
         raw.with_columns(
             status=entry_status(pl.col("position_text"), pl.col("status_text"), pl.col("laps")),
             is_classified=pl.col("position_text").str.contains(r"^\d+$"),
         )
+        .pipe(_one_per_driver)
         .select(
             pl.col("session_id", "driver_id", "driver_code", "driver_number", "driver_name"),
             pl.col("team_id", "team_name", "is_classified", "status", "status_text", "points"),
@@ -138,6 +158,43 @@ def parse_entries(raw: pl.DataFrame, source: str) -> pl.DataFrame:
             race_time_ms=_race_time_ms(),
         )
         .pipe(_contract, "entries", source)
+    )
+
+
+def _one_per_driver(results: pl.DataFrame) -> pl.DataFrame:
+    """Join the results of a driver in several cars; leave all others as they are."""
+    season = pl.col("session_id").str.head(4).cast(pl.Int64, strict=False)
+    cars = pl.col("driver_number").drop_nulls().n_unique().over(ENTRY)
+    is_joined = (
+        (season <= LAST_SEASON_WITH_TWO_CARS)
+        & (pl.len().over(ENTRY) > 1)
+        & (cars == pl.len().over(ENTRY))
+    ).fill_null(value=False)
+    others = pl.format("car {}: {}", "driver_number", pl.col("status_text").fill_null("?"))
+    best_first = results.filter(is_joined).sort(
+        *ENTRY,
+        ~pl.col("is_classified").fill_null(value=False),
+        "position",
+        "driver_number",
+        nulls_last=True,
+    )
+    joined = best_first.group_by(ENTRY, maintain_order=True).agg(
+        pl.exclude("points", "status_text").first(),
+        pl.when(pl.col("points").count() > 0).then(pl.col("points").sum()),
+        status_text=pl.concat_str(
+            pl.col("status_text").first().fill_null("?"),
+            pl.lit("; also "),
+            others.slice(1).str.join(", "),
+        ),
+    )
+    text = pl.col("status_text")
+    is_long = text.str.len_bytes() > MAX_STATUS_TEXT
+    cut = pl.when(is_long).then(text.str.head(MAX_STATUS_TEXT - 3) + "...")
+    return pl.concat(
+        [
+            results.filter(~is_joined),
+            joined.with_columns(cut.otherwise(text)).select(results.columns),
+        ]
     )
 
 

@@ -35,11 +35,11 @@ from loaders.providers.openf1_records import (
     ORDER,
     SOURCE,
     contract,
-    parse_reply,
     raw_frame,
     timed,
     to_ms,
 )
+from loaders.providers.openf1_replies import parse_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -139,12 +139,13 @@ def _ask(client: Client, session: SessionKey, endpoint: str, **filters: int) -> 
     try:
         reply = client.get(endpoint, **filters)
     except ProviderError as error:
+        fault = str(error).removeprefix(f"{SOURCE}: ")
         if str(error.__cause__) == LOCKED:
-            raise ProviderError(
-                f"{source}: session in progress, live data is locked ({LOCKED}).\n"
+            fault = (
+                f"session in progress, live data is locked ({LOCKED}).\n"
                 "Nothing was loaded. Try again half an hour after the flag."
-            ) from error
-        raise
+            )
+        raise ProviderError(f"{source}, {endpoint}: {fault}") from error
     if reply.status == NOTHING_FOUND:
         return raw_frame(endpoint, [])
     return parse_reply(endpoint, reply.content, source)

@@ -75,7 +75,9 @@ def parse_laps(
         speed_trap_2_kph="i2_speed",
         speed_trap_line_kph=pl.lit(None),
         speed_trap_straight_kph="st_speed",
-        is_in_lap=pl.when(has_pit).then(pl.col("stops").fill_null(value=False)),
+        is_in_lap=pl.when(has_pit).then(
+            pl.col("stops").fill_null(value=False) | _is_left_by_out_lap()
+        ),
         is_out_lap="is_pit_out_lap",
         track_status=pl.when(has_messages).then("track_status"),
         is_deleted=pl.when(has_messages).then(pl.col("deleted").fill_null(value=False)),
@@ -95,7 +97,7 @@ def _joined(raw: Mapping[str, pl.DataFrame], entries: pl.DataFrame, zero: pl.Exp
         timed_laps(raw["laps"], entries, zero)
         .pipe(repair_first_laps)
         .pipe(clocks)
-        .with_columns(position=order_at_the_line())
+        .pipe(order_at_the_line, entries)
         .pipe(tyres, stints, in_laps)
     )
     numbered = laps.join(entries.select(DRIVER, "driver_number"), on=DRIVER)
@@ -106,6 +108,13 @@ def _joined(raw: Mapping[str, pl.DataFrame], entries: pl.DataFrame, zero: pl.Exp
         .join(seen, on=key, how="left")
         .join(deleted.with_columns(deleted=True), on=key, how="left")
     )
+
+
+def _is_left_by_out_lap() -> pl.Expr:
+    """Tell laps whose next one began in the pit lane, although no visit may be listed."""
+    following = pl.col(ORDER).shift(-1).over(DRIVER, order_by=ORDER)
+    is_out = pl.col("is_pit_out_lap").shift(-1).over(DRIVER, order_by=ORDER)
+    return ((following == pl.col(ORDER) + 1) & is_out).fill_null(value=False)
 
 
 def timed_laps(laps: pl.DataFrame, entries: pl.DataFrame, zero: pl.Expr) -> pl.DataFrame:
@@ -140,16 +149,14 @@ def timed_laps(laps: pl.DataFrame, entries: pl.DataFrame, zero: pl.Expr) -> pl.D
 def repair_first_laps(laps: pl.DataFrame) -> pl.DataFrame:
     """Undo a fault of OpenF1: lap 1's row holds lap 2's times, and lap 2 is missing.
 
-    A standing start has no first sector, so a lap 1 whose sectors are all there and add up, with
-    no lap 2 beside it, is suspect. Where lap 3's date leaves room for a first lap before it, the
-    times move to a lap 2 that ends then, and lap 1 keeps its date; else they are dropped.
+    Where lap 3's date leaves room for a first lap before it, the times move to a lap 2 that ends
+    then, and lap 1 keeps its date; else they are dropped. A car without later laps is left alone.
     """
     is_third = pl.col(ORDER) == 3
-    sector_sum = pl.sum_horizontal(*SECTORS, ignore_nulls=False)
-    adds_up = (sector_sum - pl.col("lap_time_ms")).abs() <= SECTOR_SUM_TOLERANCE_MS
     third_ms = pl.col("date_ms").filter(is_third).first().over(DRIVER)
-    goes_on = (pl.col(ORDER).max().over(DRIVER) > 1) & ~(pl.col(ORDER) == 2).any().over(DRIVER)
-    suspect = ((pl.col(ORDER) == 1) & goes_on & adds_up).fill_null(value=False)
+    goes_on = pl.col(ORDER).max().over(DRIVER) > 1
+    is_second = is_second_lap(DRIVER, pl.col("lap_time_ms"), *(pl.col(name) for name in SECTORS))
+    suspect = goes_on & is_second
     room_ms = third_ms - pl.col("date_ms") - pl.col("lap_time_ms")
     marked = laps.with_columns(suspect=suspect, room_ms=room_ms, third_ms=third_ms)
     second = marked.filter(pl.col("suspect") & (pl.col("room_ms") * 2 > pl.col("lap_time_ms")))
@@ -158,6 +165,22 @@ def repair_first_laps(laps: pl.DataFrame) -> pl.DataFrame:
     )
     kept = marked.with_columns(pl.when(~pl.col("suspect")).then(pl.col(TIMED)).name.keep())
     return pl.concat([kept, moved]).drop("suspect", "room_ms", "third_ms")
+
+
+def is_second_lap(car: str, lap_ms: pl.Expr, *sectors_ms: pl.Expr) -> pl.Expr:
+    """Tell the rows of lap 1 that may hold lap 2: no lap 2, and all sectors, which add up.
+
+    A standing start has no first sector, nor an official time.
+
+    Args:
+        car: column that tells the cars apart.
+        lap_ms: the lap time, ms.
+        sectors_ms: the times of its sectors, ms.
+    """
+    sector_sum = pl.sum_horizontal(*sectors_ms, ignore_nulls=False)
+    adds_up = (sector_sum - lap_ms).abs() <= SECTOR_SUM_TOLERANCE_MS
+    has_second = (pl.col(ORDER) == 2).any().over(car)
+    return ((pl.col(ORDER) == 1) & ~has_second & adds_up).fill_null(value=False)
 
 
 def clocks(laps: pl.DataFrame) -> pl.DataFrame:
@@ -221,9 +244,27 @@ def _agree_with_race_times(laps: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def order_at_the_line() -> pl.Expr:
-    """Place at the lap's end: rank among the cars' laps of that number; null without a clock."""
-    return pl.col("lap_end_ms").rank("ordinal").over(ORDER, order_by=DRIVER)
+def order_at_the_line(laps: pl.DataFrame, entries: pl.DataFrame) -> pl.DataFrame:
+    """Add `position`, the place at the lap's end: rank among the cars' laps of that number.
+
+    Null without a clock, and where a car's lap is not listed that it must have run, since it is
+    credited with it or has a later one: who was before it could only be guessed.
+    """
+    ran = (
+        entries.select(DRIVER, pl.col("completed_laps").cast(pl.Int64))
+        .join(laps.group_by(DRIVER).agg(last=pl.col(ORDER).max()), on=DRIVER, how="left")
+        .select(DRIVER, last=pl.max_horizontal("completed_laps", "last"))
+    )
+    missing = (
+        laps.select(ORDER)
+        .unique()
+        .join(ran, how="cross")
+        .filter(pl.col("last") >= pl.col(ORDER))
+        .join(laps, on=[DRIVER, ORDER], how="anti")
+    )
+    rank = pl.col("lap_end_ms").rank("ordinal").over(ORDER, order_by=DRIVER)
+    is_whole = ~pl.col(ORDER).is_in(missing[ORDER].unique().to_list())
+    return laps.with_columns(position=pl.when(is_whole).then(rank))
 
 
 def tyres(laps: pl.DataFrame, stints: pl.DataFrame, in_laps: pl.DataFrame) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """OpenF1's endpoints as they answer: one strict model each, and the raw frame they become.
 
-Required fields are those without which a row means nothing; the rest may be null or absent,
-because OpenF1 adds and retires fields within a season (``pit_duration`` goes after 2026). The
-bounds only keep out what cannot be a value of that kind. Fields that are not listed are left out.
+Required fields are those without which a row means nothing; the rest may be null, or absent in
+some rows (`openf1_replies` says when in all). The bounds only keep out what cannot be a value of
+that kind. Fields that are not listed are left out.
 
 `overtakes` is not among them: it holds every swap of places, in the pit lane and after the flag
 too, and the engine finds passes itself.
@@ -17,13 +17,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import polars as pl
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from engine.contract import conform
-from loaders.strict_json import Record, read_records
+from loaders.strict_json import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Self
 
     from engine.tables import SessionKey
 
@@ -164,6 +165,13 @@ class PitVisit(Record):
     pit_duration: Seconds | None = None
     stop_duration: Seconds | None = None
 
+    @model_validator(mode="after")
+    def _stop_is_part_of_the_visit(self) -> Self:
+        lane_s = self.pit_duration if self.lane_duration is None else self.lane_duration
+        if lane_s is not None and self.stop_duration is not None and self.stop_duration > lane_s:
+            raise ValueError("the stop should not last longer than the visit to the pit lane")
+        return self
+
 
 class PlaceChange(Record):
     """A car's new place in the running order."""
@@ -240,20 +248,6 @@ def raw_frame(endpoint: str, records: Sequence[Record]) -> pl.DataFrame:
     rows = [record.model_dump() for record in records]
     frame = pl.DataFrame(rows, schema=raw_schema(endpoint), orient="row").unique()
     return frame.sort(frame.columns, nulls_last=True)
-
-
-def parse_reply(endpoint: str, content: bytes, source: str) -> pl.DataFrame:
-    """Read an endpoint's answer into its raw frame.
-
-    Args:
-        endpoint: a key of `ENDPOINTS`.
-        content: the bytes as received, a JSON list.
-        source: where they come from, for messages ("openf1 2025-1").
-
-    Raises:
-        ContractError: not such a list, a required field is missing, or a value is not of its kind.
-    """
-    return raw_frame(endpoint, read_records(content, ENDPOINTS[endpoint], source, endpoint))
 
 
 def _dtype(annotation: Any) -> pl.DataType:

@@ -1,13 +1,15 @@
--- Notes in the calendar that the staged session, which is of event $1, is ingested, and when it
--- should be fetched again ($2, null for never). A start that is already known is kept if the
--- session does not tell it.
+-- Notes in the calendar that the staged sessions are ingested, and when they should be fetched
+-- again, unless that is to stay as it is. A start that is already known is kept if the session
+-- does not tell it.
 with incoming as (
     select
-        $1::text as event_key,
-        season, round, session_kind, event_name,
-        started_at as starts_at,
-        $2::text::timestamptz as refetch_at
-    from pg_temp.stage_sessions
+        staged.session_id,
+        places.event_key,
+        staged.season, staged.round, staged.session_kind, staged.event_name,
+        staged.started_at as starts_at,
+        places.refetch_at, places.keeps_refetch
+    from pg_temp.stage_sessions as staged
+    join pg_temp.stage_places as places on places.session_id = staged.session_id
 ),
 updated as (
     update public.calendar_events as stored
@@ -17,7 +19,8 @@ updated as (
         starts_at = coalesce(incoming.starts_at, stored.starts_at),
         status = 'ingested',
         status_reason = null,
-        refetch_at = incoming.refetch_at,
+        refetch_at =
+            case when incoming.keeps_refetch then stored.refetch_at else incoming.refetch_at end,
         updated_at = now()
     from incoming
     where stored.event_key = incoming.event_key
@@ -28,9 +31,10 @@ updated as (
         ) is distinct from (
             incoming.round, incoming.event_name,
             coalesce(incoming.starts_at, stored.starts_at), 'ingested',
-            null, incoming.refetch_at
+            null,
+            case when incoming.keeps_refetch then stored.refetch_at else incoming.refetch_at end
         )
-    returning 1
+    returning incoming.session_id
 ),
 inserted as (
     insert into public.calendar_events (
@@ -44,9 +48,13 @@ inserted as (
         where stored.event_key = incoming.event_key
             and stored.session_kind = incoming.session_kind
     )
-    returning 1
+    returning event_key, session_kind
 )
-select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    0::bigint as deleted
+select incoming.session_id, 1::bigint as inserted, 0::bigint as updated, 0::bigint as deleted
+from inserted
+join incoming
+    on incoming.event_key = inserted.event_key
+    and incoming.session_kind = inserted.session_kind
+union all
+select session_id, 0, 1, 0
+from updated

@@ -1,8 +1,8 @@
--- Makes the stored grades of the staged session under profile $1 and model $2 equal to the
--- staged ones. Grades under other profiles stay, unless their driver was withdrawn or the same
--- model now has other inputs for the driver: then they are of data that is no longer stored.
+-- Makes the stored grades of the staged sessions under the staged gradings equal to the staged
+-- ones. Grades under other profiles stay, unless their driver was withdrawn or the same model now
+-- has other inputs for the driver: then they are of data that is no longer stored.
 with session as (
-    select races.race_id
+    select races.race_id, races.slug as session_id
     from core.races
     join pg_temp.stage_sessions as staged on staged.session_id = races.slug
 ),
@@ -17,7 +17,7 @@ incoming as (
         staged.inputs_hash, staged.has_consistency_evidence, staged.has_team_strategy_evidence,
         staged.has_racecraft_evidence, staged.has_penalty_evidence
     from pg_temp.stage_driver_metrics as staged
-    join session on true
+    join session on session.session_id = staged.session_id
     join core.entries
         on entries.race_id = session.race_id
         and entries.driver_id = staged.driver_id
@@ -34,10 +34,15 @@ deleted as (
                 and incoming.profile_name = stored.profile_name
         )
         and (
-            (stored.profile_name = $1 and stored.model_version = $2)
+            exists (
+                select from pg_temp.stage_gradings as gradings
+                where gradings.profile_name = stored.profile_name
+                    and gradings.model_version = stored.model_version
+            )
             or not exists (
                 select from pg_temp.stage_entries as staged
-                where staged.driver_id = entries.driver_id
+                where staged.session_id = session.session_id
+                    and staged.driver_id = entries.driver_id
             )
             or exists (
                 select from incoming
@@ -46,7 +51,7 @@ deleted as (
                     and incoming.inputs_hash <> stored.inputs_hash
             )
         )
-    returning 1
+    returning stored.entry_id
 ),
 updated as (
     update core.driver_metrics as stored
@@ -87,7 +92,7 @@ updated as (
             incoming.has_consistency_evidence, incoming.has_team_strategy_evidence,
             incoming.has_racecraft_evidence, incoming.has_penalty_evidence
         )
-    returning 1
+    returning stored.entry_id
 ),
 inserted as (
     insert into core.driver_metrics (
@@ -104,9 +109,21 @@ inserted as (
             and stored.model_version = incoming.model_version
             and stored.profile_name = incoming.profile_name
     )
-    returning 1
+    returning entry_id
+),
+changes as (
+    select entry_id, 'inserted' as what, count(*) as row_count from inserted group by entry_id
+    union all
+    select entry_id, 'updated', count(*) from updated group by entry_id
+    union all
+    select entry_id, 'deleted', count(*) from deleted group by entry_id
 )
 select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    (select count(*) from deleted) as deleted
+    session.session_id,
+    coalesce(sum(row_count) filter (where what = 'inserted'), 0)::bigint as inserted,
+    coalesce(sum(row_count) filter (where what = 'updated'), 0)::bigint as updated,
+    coalesce(sum(row_count) filter (where what = 'deleted'), 0)::bigint as deleted
+from changes
+join core.entries on entries.entry_id = changes.entry_id
+join session on session.race_id = entries.race_id
+group by session.session_id

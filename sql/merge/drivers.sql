@@ -1,33 +1,23 @@
--- Inserts the drivers of the staged session, and updates what differs; an attribute that the
--- session does not know keeps its value, and nothing is deleted. Rows are locked in the order
--- of their keys, so that sessions loaded side by side wait for one another in turn.
+-- Inserts the drivers of the staged sessions that are new, as the newest of these sessions knows
+-- them; driver_names.sql updates the others. Nothing is deleted.
 with incoming as (
-    select driver_id, driver_name, driver_code
-    from pg_temp.stage_entries
-),
-differing as (
-    select stored.driver_id
-    from core.drivers as stored
-    join incoming on incoming.driver_id = stored.driver_id
-    where (stored.driver_name, stored.driver_code)
-        is distinct from (incoming.driver_name, coalesce(incoming.driver_code, stored.driver_code))
-    order by stored.driver_id
-    for update of stored
-),
-updated as (
-    update core.drivers as stored
-    set
-        driver_name = incoming.driver_name,
-        driver_code = coalesce(incoming.driver_code, stored.driver_code)
-    from incoming
-    join differing on differing.driver_id = incoming.driver_id
-    where stored.driver_id = incoming.driver_id
-    returning 1
+    select
+        staged.driver_id,
+        (array_agg(
+            staged.driver_name
+            order by sessions.season desc, sessions.round desc, sessions.session_kind
+        ))[1] as driver_name,
+        (array_agg(
+            staged.driver_code
+            order by sessions.season desc, sessions.round desc, sessions.session_kind
+        ) filter (where staged.driver_code is not null))[1] as driver_code
+    from pg_temp.stage_entries as staged
+    join pg_temp.stage_sessions as sessions on sessions.session_id = staged.session_id
+    group by staged.driver_id
 ),
 inserted as (
     insert into core.drivers (driver_id, driver_name, driver_code)
-    select driver_id, driver_name, driver_code
-    from incoming
+    select * from incoming
     where not exists (
         select from core.drivers as stored where stored.driver_id = incoming.driver_id
     )
@@ -36,6 +26,7 @@ inserted as (
     returning 1
 )
 select
+    null::text as session_id,
     (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
+    0::bigint as updated,
     0::bigint as deleted

@@ -1,7 +1,7 @@
--- Inserts and updates the entries of the staged session; those absent from it are deleted by
+-- Inserts and updates the entries of the staged sessions; those absent there are deleted by
 -- withdrawn_entries.sql, after the rows that hang on them have been deleted and counted.
 with session as (
-    select races.race_id
+    select races.race_id, races.slug as session_id
     from core.races
     join pg_temp.stage_sessions as staged on staged.session_id = races.slug
 ),
@@ -14,7 +14,7 @@ incoming as (
         staged.is_classified, staged.status, staged.status_text, staged.points,
         staged.completed_laps, staged.race_time_ms
     from pg_temp.stage_entries as staged
-    join session on true
+    join session on session.session_id = staged.session_id
 ),
 updated as (
     update core.entries as stored
@@ -43,7 +43,7 @@ updated as (
             incoming.status, incoming.status_text, incoming.points, incoming.completed_laps,
             incoming.race_time_ms
         )
-    returning 1
+    returning stored.race_id
 ),
 inserted as (
     insert into core.entries (
@@ -57,10 +57,19 @@ inserted as (
         where stored.race_id = incoming.race_id
             and stored.driver_id = incoming.driver_id
     )
-    order by driver_id
-    returning 1
+    order by race_id, driver_id
+    returning race_id
+),
+changes as (
+    select race_id, 'inserted' as what, count(*) as row_count from inserted group by race_id
+    union all
+    select race_id, 'updated', count(*) from updated group by race_id
 )
 select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
+    session.session_id,
+    coalesce(sum(row_count) filter (where what = 'inserted'), 0)::bigint as inserted,
+    coalesce(sum(row_count) filter (where what = 'updated'), 0)::bigint as updated,
     0::bigint as deleted
+from changes
+join session on session.race_id = changes.race_id
+group by session.session_id

@@ -1,7 +1,7 @@
--- Makes the stored laps of the staged session equal to the staged ones:
+-- Makes the stored laps of the staged sessions equal to the staged ones:
 -- rows absent there are deleted, new ones inserted, different ones updated, equal ones left alone.
 with session as (
-    select races.race_id
+    select races.race_id, races.slug as session_id
     from core.races
     join pg_temp.stage_sessions as staged on staged.session_id = races.slug
 ),
@@ -16,7 +16,7 @@ incoming as (
         staged.is_deleted, staged.deleted_reason, staged.is_personal_best, staged.is_accurate,
         staged.is_generated
     from pg_temp.stage_laps as staged
-    join session on true
+    join session on session.session_id = staged.session_id
     join core.entries
         on entries.race_id = session.race_id
         and entries.driver_id = staged.driver_id
@@ -31,7 +31,7 @@ deleted as (
             where incoming.entry_id = stored.entry_id
                 and incoming.lap_number = stored.lap_number
         )
-    returning 1
+    returning stored.entry_id
 ),
 updated as (
     update public.lap_times as stored
@@ -72,7 +72,7 @@ updated as (
             incoming.deleted_reason, incoming.is_personal_best, incoming.is_accurate,
             incoming.is_generated
         )
-    returning 1
+    returning stored.entry_id
 ),
 inserted as (
     insert into public.lap_times (
@@ -88,9 +88,21 @@ inserted as (
         where stored.entry_id = incoming.entry_id
             and stored.lap_number = incoming.lap_number
     )
-    returning 1
+    returning entry_id
+),
+changes as (
+    select entry_id, 'inserted' as what, count(*) as row_count from inserted group by entry_id
+    union all
+    select entry_id, 'updated', count(*) from updated group by entry_id
+    union all
+    select entry_id, 'deleted', count(*) from deleted group by entry_id
 )
 select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    (select count(*) from deleted) as deleted
+    session.session_id,
+    coalesce(sum(row_count) filter (where what = 'inserted'), 0)::bigint as inserted,
+    coalesce(sum(row_count) filter (where what = 'updated'), 0)::bigint as updated,
+    coalesce(sum(row_count) filter (where what = 'deleted'), 0)::bigint as deleted
+from changes
+join core.entries on entries.entry_id = changes.entry_id
+join session on session.race_id = entries.race_id
+group by session.session_id

@@ -1,7 +1,7 @@
--- Makes the stored messages of race control of the staged session equal to the staged ones:
+-- Makes the stored messages of race control of the staged sessions equal to the staged ones:
 -- rows absent there are deleted, new ones inserted, different ones updated, equal ones left alone.
 with session as (
-    select races.race_id
+    select races.race_id, races.slug as session_id
     from core.races
     join pg_temp.stage_sessions as staged on staged.session_id = races.slug
 ),
@@ -11,7 +11,7 @@ incoming as (
         staged.message_number, staged.sent_at, staged.lap_number, staged.category, staged.flag,
         staged.scope, staged.sector, staged.status, staged.driver_number, staged.message
     from pg_temp.stage_race_control as staged
-    join session on true
+    join session on session.session_id = staged.session_id
 ),
 deleted as (
     delete from public.race_control_messages as stored
@@ -22,7 +22,7 @@ deleted as (
             where incoming.race_id = stored.race_id
                 and incoming.message_number = stored.message_number
         )
-    returning 1
+    returning stored.race_id
 ),
 updated as (
     update public.race_control_messages as stored
@@ -43,7 +43,7 @@ updated as (
             incoming.scope, incoming.sector, incoming.status, incoming.driver_number,
             incoming.message
         )
-    returning 1
+    returning stored.race_id
 ),
 inserted as (
     insert into public.race_control_messages (
@@ -56,9 +56,20 @@ inserted as (
         where stored.race_id = incoming.race_id
             and stored.message_number = incoming.message_number
     )
-    returning 1
+    returning race_id
+),
+changes as (
+    select race_id, 'inserted' as what, count(*) as row_count from inserted group by race_id
+    union all
+    select race_id, 'updated', count(*) from updated group by race_id
+    union all
+    select race_id, 'deleted', count(*) from deleted group by race_id
 )
 select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    (select count(*) from deleted) as deleted
+    session.session_id,
+    coalesce(sum(row_count) filter (where what = 'inserted'), 0)::bigint as inserted,
+    coalesce(sum(row_count) filter (where what = 'updated'), 0)::bigint as updated,
+    coalesce(sum(row_count) filter (where what = 'deleted'), 0)::bigint as deleted
+from changes
+join session on session.race_id = changes.race_id
+group by session.session_id

@@ -1,12 +1,17 @@
--- Inserts the staged session, which is of event $1, or updates it where it differs. Its round is
--- that of the event already: a session of another event is never taken for it.
+-- Inserts the staged sessions whose event is known, or updates them where they differ; of them
+-- only session $1, unless that is null. The round is that of the event already: a session of
+-- another event is never taken for it.
 with incoming as (
     select
-        session_id as slug,
-        season, round, session_kind, event_name, circuit_id, circuit_name, session_date,
-        started_at, scheduled_laps, meeting_key, f1_session_key, data_source,
-        $1::text as event_key
-    from pg_temp.stage_sessions
+        staged.session_id as slug,
+        staged.season, staged.round, staged.session_kind, staged.event_name, staged.circuit_id,
+        staged.circuit_name, staged.session_date, staged.started_at, staged.scheduled_laps,
+        staged.meeting_key, staged.f1_session_key, staged.data_source,
+        places.event_key
+    from pg_temp.stage_sessions as staged
+    join pg_temp.stage_places as places on places.session_id = staged.session_id
+    where places.event_key is not null
+        and ($1::text is null or staged.session_id = $1::text)
 ),
 updated as (
     update core.races as stored
@@ -32,7 +37,7 @@ updated as (
             incoming.started_at, incoming.scheduled_laps, incoming.meeting_key,
             incoming.f1_session_key, incoming.data_source
         )
-    returning 1
+    returning stored.slug
 ),
 inserted as (
     insert into core.races (
@@ -45,9 +50,11 @@ inserted as (
         where stored.event_key = incoming.event_key
             and stored.session_kind = incoming.session_kind
     )
-    returning 1
+    order by season, round, session_kind desc
+    returning slug
 )
-select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    0::bigint as deleted
+select slug as session_id, 1::bigint as inserted, 0::bigint as updated, 0::bigint as deleted
+from inserted
+union all
+select slug, 0, 1, 0
+from updated

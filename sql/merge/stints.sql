@@ -1,7 +1,7 @@
--- Makes the stored stints of the staged session equal to those its staged laps make up:
+-- Makes the stored stints of the staged sessions equal to those their staged laps make up:
 -- rows absent there are deleted, new ones inserted, different ones updated, equal ones left alone.
 with session as (
-    select races.race_id
+    select races.race_id, races.slug as session_id
     from core.races
     join pg_temp.stage_sessions as staged on staged.session_id = races.slug
 ),
@@ -16,7 +16,7 @@ incoming as (
         count(*)::smallint as lap_count,
         (array_agg(staged.tyre_life_laps order by staged.lap_number))[1] as start_tyre_life_laps
     from pg_temp.stage_laps as staged
-    join session on true
+    join session on session.session_id = staged.session_id
     join core.entries
         on entries.race_id = session.race_id
         and entries.driver_id = staged.driver_id
@@ -33,7 +33,7 @@ deleted as (
             where incoming.entry_id = stored.entry_id
                 and incoming.stint_number = stored.stint_number
         )
-    returning 1
+    returning stored.entry_id
 ),
 updated as (
     update public.stints as stored
@@ -53,7 +53,7 @@ updated as (
             incoming.compound, incoming.first_lap, incoming.last_lap, incoming.lap_count,
             incoming.start_tyre_life_laps
         )
-    returning 1
+    returning stored.entry_id
 ),
 inserted as (
     insert into public.stints (
@@ -65,9 +65,21 @@ inserted as (
         where stored.entry_id = incoming.entry_id
             and stored.stint_number = incoming.stint_number
     )
-    returning 1
+    returning entry_id
+),
+changes as (
+    select entry_id, 'inserted' as what, count(*) as row_count from inserted group by entry_id
+    union all
+    select entry_id, 'updated', count(*) from updated group by entry_id
+    union all
+    select entry_id, 'deleted', count(*) from deleted group by entry_id
 )
 select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    (select count(*) from deleted) as deleted
+    session.session_id,
+    coalesce(sum(row_count) filter (where what = 'inserted'), 0)::bigint as inserted,
+    coalesce(sum(row_count) filter (where what = 'updated'), 0)::bigint as updated,
+    coalesce(sum(row_count) filter (where what = 'deleted'), 0)::bigint as deleted
+from changes
+join core.entries on entries.entry_id = changes.entry_id
+join session on session.race_id = entries.race_id
+group by session.session_id

@@ -1,32 +1,20 @@
--- Inserts the constructors of the staged session, and updates what differs; an attribute that the
--- session does not know keeps its value, and nothing is deleted. Rows are locked in the order
--- of their keys, so that sessions loaded side by side wait for one another in turn.
+-- Inserts the constructors of the staged sessions that are new, as the newest of these sessions
+-- knows them; team_names.sql updates the others. Nothing is deleted.
 with incoming as (
-    select distinct on (team_id) team_id, team_name
-    from pg_temp.stage_entries
-    order by team_id, team_name
-),
-differing as (
-    select stored.team_id
-    from core.teams as stored
-    join incoming on incoming.team_id = stored.team_id
-    where stored.team_name
-        is distinct from incoming.team_name
-    order by stored.team_id
-    for update of stored
-),
-updated as (
-    update core.teams as stored
-    set team_name = incoming.team_name
-    from incoming
-    join differing on differing.team_id = incoming.team_id
-    where stored.team_id = incoming.team_id
-    returning 1
+    select
+        staged.team_id,
+        (array_agg(
+            staged.team_name
+            order by
+                sessions.season desc, sessions.round desc, sessions.session_kind, staged.team_name
+        ))[1] as team_name
+    from pg_temp.stage_entries as staged
+    join pg_temp.stage_sessions as sessions on sessions.session_id = staged.session_id
+    group by staged.team_id
 ),
 inserted as (
     insert into core.teams (team_id, team_name)
-    select team_id, team_name
-    from incoming
+    select * from incoming
     where not exists (
         select from core.teams as stored where stored.team_id = incoming.team_id
     )
@@ -35,6 +23,7 @@ inserted as (
     returning 1
 )
 select
+    null::text as session_id,
     (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
+    0::bigint as updated,
     0::bigint as deleted

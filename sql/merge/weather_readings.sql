@@ -1,7 +1,7 @@
--- Makes the stored weather readings of the staged session equal to the staged ones:
+-- Makes the stored weather readings of the staged sessions equal to the staged ones:
 -- rows absent there are deleted, new ones inserted, different ones updated, equal ones left alone.
 with session as (
-    select races.race_id
+    select races.race_id, races.slug as session_id
     from core.races
     join pg_temp.stage_sessions as staged on staged.session_id = races.slug
 ),
@@ -12,7 +12,7 @@ incoming as (
         staged.humidity_pct, staged.pressure_mbar, staged.is_raining, staged.wind_direction_deg,
         staged.wind_speed_mps
     from pg_temp.stage_weather as staged
-    join session on true
+    join session on session.session_id = staged.session_id
 ),
 deleted as (
     delete from public.weather_readings as stored
@@ -23,7 +23,7 @@ deleted as (
             where incoming.race_id = stored.race_id
                 and incoming.session_clock_ms = stored.session_clock_ms
         )
-    returning 1
+    returning stored.race_id
 ),
 updated as (
     update public.weather_readings as stored
@@ -47,7 +47,7 @@ updated as (
             incoming.humidity_pct, incoming.pressure_mbar, incoming.is_raining,
             incoming.wind_direction_deg, incoming.wind_speed_mps
         )
-    returning 1
+    returning stored.race_id
 ),
 inserted as (
     insert into public.weather_readings (
@@ -60,9 +60,20 @@ inserted as (
         where stored.race_id = incoming.race_id
             and stored.session_clock_ms = incoming.session_clock_ms
     )
-    returning 1
+    returning race_id
+),
+changes as (
+    select race_id, 'inserted' as what, count(*) as row_count from inserted group by race_id
+    union all
+    select race_id, 'updated', count(*) from updated group by race_id
+    union all
+    select race_id, 'deleted', count(*) from deleted group by race_id
 )
 select
-    (select count(*) from inserted) as inserted,
-    (select count(*) from updated) as updated,
-    (select count(*) from deleted) as deleted
+    session.session_id,
+    coalesce(sum(row_count) filter (where what = 'inserted'), 0)::bigint as inserted,
+    coalesce(sum(row_count) filter (where what = 'updated'), 0)::bigint as updated,
+    coalesce(sum(row_count) filter (where what = 'deleted'), 0)::bigint as deleted
+from changes
+join session on session.race_id = changes.race_id
+group by session.session_id

@@ -1,18 +1,35 @@
--- What the last load of session $1 stored; no row if the session was never loaded.
+-- What the last load of each session stored; $1 is a JSON object, session → hash of the data that
+-- is being loaded. No row of a session that was never loaded. newer_revision: the last revision
+-- that was made after this very data was loaded; null if there is none.
 select
-    loads.data_hash,
-    loads.profile_name,
-    loads.profile_version,
-    loads.model_version,
-    loads.completeness_reasons::text as completeness_reasons,
+    incoming.session_id,
+    last.data_hash,
+    last.gradings::text as gradings,
+    last.completeness_reasons::text as completeness_reasons,
+    last.refused_providers::text as refused_providers,
     exists (
         select
         from public.lap_times
         join core.entries on entries.entry_id = lap_times.entry_id
         where entries.race_id = races.race_id
-    ) as has_laps
-from core.races
-join ops.loads on loads.race_id = races.race_id
-where races.slug = $1
-order by loads.load_id desc
-limit 1
+    ) as has_laps,
+    (
+        select max(newer.data_revision)
+        from ops.loads as newer
+        where newer.race_id = races.race_id
+            and newer.load_id > (
+                select max(same.load_id)
+                from ops.loads as same
+                where same.race_id = races.race_id
+                    and same.data_hash = incoming.data_hash
+            )
+    ) as newer_revision
+from jsonb_each_text($1::jsonb) as incoming (session_id, data_hash)
+join core.races on races.slug = incoming.session_id
+cross join lateral (
+    select loads.*
+    from ops.loads
+    where loads.race_id = races.race_id
+    order by loads.load_id desc
+    limit 1
+) as last

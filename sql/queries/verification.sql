@@ -1,76 +1,76 @@
--- What is stored of session $1, with its grades under profile $2 in version $3 and model $4.
+-- What is stored of the sessions of the JSON list $1, with their grades under the gradings of the
+-- JSON list $2: one row a session.
+with gradings as (
+    select *
+    from jsonb_to_recordset($2::jsonb) as gradings (
+        profile_name text, profile_version integer, model_version text
+    )
+),
+chosen as (
+    select races.race_id, races.slug, races.event_key, races.round, races.session_kind
+    from core.races
+    where races.slug in (select jsonb_array_elements_text($1::jsonb))
+),
+counted as (
+    select
+        entries.race_id,
+        count(*) as entries,
+        sum((
+            select count(*) from public.lap_times as stored
+            where stored.entry_id = entries.entry_id
+        ))::bigint as laps,
+        sum((
+            select count(*) from public.stints as stored where stored.entry_id = entries.entry_id
+        ))::bigint as stints,
+        sum((
+            select count(*) from public.pit_stops as stored
+            where stored.entry_id = entries.entry_id
+        ))::bigint as pit_stops,
+        sum((
+            select count(*) from core.overtake_events as stored
+            where stored.entry_id = entries.entry_id
+        ))::bigint as overtakes,
+        sum((
+            select count(*) from core.strategy_events as stored
+            where stored.entry_id = entries.entry_id
+        ))::bigint as strategy_events,
+        sum((
+            select count(*) from core.penalty_events as stored
+            where stored.entry_id = entries.entry_id
+        ))::bigint as penalty_events,
+        sum(graded.row_count)::bigint as driver_metrics,
+        coalesce(sum(graded.total_grade_sum), 0) as total_grade_sum
+    from core.entries
+    join chosen using (race_id)
+    cross join lateral (
+        select count(*) as row_count, sum(metrics.total_grade) as total_grade_sum
+        from core.driver_metrics as metrics
+        where metrics.entry_id = entries.entry_id
+            and (metrics.profile_name, metrics.profile_version, metrics.model_version)
+                in (select * from gradings)
+    ) as graded
+    group by entries.race_id
+)
 select
-    (select count(*) from core.entries where entries.race_id = races.race_id) as entries,
+    chosen.slug as session_id,
+    counted.*,
     (
-        select count(*)
-        from public.lap_times
-        join core.entries on entries.entry_id = lap_times.entry_id
-        where entries.race_id = races.race_id
-    ) as laps,
-    (
-        select count(*)
-        from public.stints
-        join core.entries on entries.entry_id = stints.entry_id
-        where entries.race_id = races.race_id
-    ) as stints,
-    (
-        select count(*)
-        from public.pit_stops
-        join core.entries on entries.entry_id = pit_stops.entry_id
-        where entries.race_id = races.race_id
-    ) as pit_stops,
-    (
-        select count(*)
-        from public.race_control_messages as messages
-        where messages.race_id = races.race_id
+        select count(*) from public.race_control_messages as stored
+        where stored.race_id = chosen.race_id
     ) as race_control,
     (
-        select count(*)
-        from public.weather_readings as readings
-        where readings.race_id = races.race_id
+        select count(*) from public.weather_readings as stored
+        where stored.race_id = chosen.race_id
     ) as weather,
     (
-        select count(*)
-        from core.filled_columns as filled
-        where filled.race_id = races.race_id
+        select count(*) from core.filled_columns as stored where stored.race_id = chosen.race_id
     ) as filled_columns,
-    (
-        select count(*)
-        from core.overtake_events as events
-        join core.entries on entries.entry_id = events.entry_id
-        where entries.race_id = races.race_id
-    ) as overtakes,
-    (
-        select count(*)
-        from core.strategy_events as events
-        join core.entries on entries.entry_id = events.entry_id
-        where entries.race_id = races.race_id
-    ) as strategy_events,
-    (
-        select count(*)
-        from core.penalty_events as events
-        join core.entries on entries.entry_id = events.entry_id
-        where entries.race_id = races.race_id
-    ) as penalty_events,
-    grades.driver_metrics,
-    grades.total_grade_sum,
     (
         select calendar.status
         from public.calendar_events as calendar
-        where calendar.event_key = races.event_key
-            and calendar.round = races.round
-            and calendar.session_kind = races.session_kind
+        where calendar.event_key = chosen.event_key
+            and calendar.round = chosen.round
+            and calendar.session_kind = chosen.session_kind
     ) as calendar_status
-from core.races
-cross join lateral (
-    select
-        count(*) as driver_metrics,
-        coalesce(sum(metrics.total_grade), 0) as total_grade_sum
-    from core.driver_metrics as metrics
-    join core.entries on entries.entry_id = metrics.entry_id
-    where entries.race_id = races.race_id
-        and metrics.profile_name = $2
-        and metrics.profile_version = $3
-        and metrics.model_version = $4
-) as grades
-where races.slug = $1
+from chosen
+left join counted on counted.race_id = chosen.race_id

@@ -1,4 +1,4 @@
--- Drops what load_session staged, so that the next session can be loaded on this connection.
+-- Drops what load_sessions staged, so that the next ones can be loaded on this connection.
 drop table
     pg_temp.stage_sessions,
     pg_temp.stage_entries,
@@ -10,4 +10,6 @@ drop table
     pg_temp.stage_overtakes,
     pg_temp.stage_strategy_events,
     pg_temp.stage_penalty_events,
-    pg_temp.stage_driver_metrics
+    pg_temp.stage_driver_metrics,
+    pg_temp.stage_gradings,
+    pg_temp.stage_places

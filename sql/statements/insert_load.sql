@@ -1,27 +1,61 @@
--- Records a load of session $1: hash of its data $2, profile $3 in version $4, model $5, rows
--- per table as JSON $6, changed rows $7, providers that were refused before as JSON $8, what is
--- missing as JSON $9 (null if nothing). A load that changed something is a new revision.
-with inserted as (
+-- Records the loads of the JSON list $1, each with session_id, data_hash, row_counts,
+-- changed_rows, refused (providers that were refused before) and reasons (what is missing, null
+-- if nothing), under the gradings of the JSON list $2. A load that changed something is a new
+-- revision. One row a load: session_id, data_revision.
+with gradings as (
+    select *
+    from jsonb_to_recordset($2::jsonb) as gradings (
+        profile_name text, profile_version integer, model_version text
+    )
+),
+shown as (
+    select gradings.*
+    from gradings
+    left join config.calibration_profiles as profiles
+        on profiles.profile_name = gradings.profile_name
+        and profiles.profile_version = gradings.profile_version
+    order by
+        profiles.is_active desc nulls last,
+        gradings.profile_name,
+        gradings.profile_version desc,
+        gradings.model_version desc
+    limit 1
+),
+loaded as (
+    select incoming.*, races.race_id, races.season, races.round, races.session_kind,
+        races.data_source
+    from jsonb_to_recordset($1::jsonb) as incoming (
+        session_id text, data_hash text, row_counts jsonb, changed_rows bigint, refused jsonb,
+        reasons jsonb
+    )
+    join core.races on races.slug = incoming.session_id
+),
+inserted as (
     insert into ops.loads (
-        race_id, data_source, data_hash, profile_name, profile_version, model_version,
+        race_id, data_source, data_hash, profile_name, profile_version, model_version, gradings,
         row_counts, changed_rows, application_name, refused_providers, completeness,
         completeness_reasons, data_revision
     )
     select
-        race_id, data_source, $2, $3, $4, $5, $6::jsonb, $7::bigint,
+        loaded.race_id, loaded.data_source, loaded.data_hash,
+        shown.profile_name, shown.profile_version, shown.model_version, $2::jsonb,
+        loaded.row_counts, loaded.changed_rows,
         current_setting('application_name'),
-        $8::text::jsonb,
-        case when $9::text is null then 'complete' else 'incomplete' end,
-        $9::text::jsonb,
+        loaded.refused,
+        case when loaded.reasons is null then 'complete' else 'incomplete' end,
+        loaded.reasons,
         case
-            when $7::bigint > 0 then (
-                select coalesce(max(data_revision), 0) + 1
-                from ops.loads
-                where loads.race_id = races.race_id
+            when loaded.changed_rows > 0 then (
+                select coalesce(max(before.data_revision), 0) + 1
+                from ops.loads as before
+                where before.race_id = loaded.race_id
             )
         end
-    from core.races
-    where slug = $1
-    returning data_revision
+    from loaded
+    left join shown on true
+    order by loaded.season, loaded.round, loaded.session_kind desc
+    returning race_id, data_revision
 )
-select data_revision from inserted
+select loaded.session_id, inserted.data_revision
+from inserted
+join loaded on loaded.race_id = inserted.race_id

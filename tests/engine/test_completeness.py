@@ -95,3 +95,18 @@ def test_what_a_source_never_says_is_blank() -> None:
         ("2025-2", "pit_stops", None),
         ("2025-2", "race_control", None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_doubtful"), [((2, 2), False), ((2, 4), True), ((2, None), True)]
+)
+def test_drivers_of_one_car_share_its_place(
+    numbers: tuple[int, int | None], *, is_doubtful: bool
+) -> None:
+    """France 1951: two drove the car that won. Two cars, or a car nobody numbered, do not share."""
+    entries: list[dict[str, object]] = [
+        {"driver_id": driver, "position": 1, "driver_number": number}
+        for driver, number in zip("ab", numbers, strict=True)
+    ]
+    said = [(driver, "position 1 is given twice") for driver in "ab"] if is_doubtful else []
+    assert reasons(entries, {}, season=1951) == said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from engine.contract import check
+from engine.contract import _rules, check
 from engine.errors import ContractError
 from engine.tables import ENTRY, SESSION, TABLES, SessionKey, empty, polars_schema, unit
 from tests.frames import frame, laps
@@ -91,3 +91,10 @@ def test_units_are_read_from_names() -> None:
     assert unit("lap_delta_s") == "seconds"
     assert unit("wind_speed_mps") == "metres per second"
     assert unit("driver_id") is None
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_rule_of_a_table_is_asked(table: str) -> None:
+    """`contract.check` asks the rules of columns and of the key first; there are no others."""
+    asked = {rule.meta.output_name() for rule in _rules(table)}
+    assert asked == {*TABLES[table]._validation_rules(with_cast=False)}

@@ -101,3 +101,16 @@ def test_garbage_is_left_until_nobody_reads_it(run: Run) -> None:
     """Files are younger than the grace, so none goes."""
     code, out, _ = run("lake", "gc", "--json")
     assert (code, json.loads(out)) == (0, {"removed": 0, "bytes": 0})
+
+
+def test_ingest_into_a_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One season's row tells what the file has; another kind of URL is told what there is."""
+    monkeypatch.setenv("DRIVEGRADE_HOME", str(tmp_path))
+    target = f"sqlite:///{tmp_path}/grades.db"
+    code, out, err = run("ingest", "2099", "1", "--provider", "simulated", "--to", target, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["loaded"] >= 1
+    assert (tmp_path / "grades.db").stat().st_size > 0
+    code, _, err = run("ingest", "2099", "1", "--to", "postgresql://x/y")
+    assert code != 0
+    assert "neither sqlite:///FILE nor duckdb:///FILE" in " ".join(err.split())

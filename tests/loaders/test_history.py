@@ -622,10 +622,9 @@ def test_the_command_shows_what_came_in(
 
 
 def part(realdata: Path, folder: Path, races: pl.Expr) -> Path:
-    """Write the history of some races to a folder, but for drivers' several results in one race."""
+    """Write the history of some races to a folder."""
     read = {name: pl.read_parquet(realdata / "history" / f"{name}.parquet") for name in SCHEMAS}
-    several = read["results"].filter(pl.struct("raceId", "driverId").is_duplicated())
-    wanted = read["races"].filter(races).join(several, on="raceId", how="anti")
+    wanted = read["races"].filter(races)
     for name, table in read.items():
         own = table.join(wanted, on="raceId", how="semi") if "raceId" in table.columns else table
         own.write_parquet(folder / f"{name}.parquet")
@@ -633,9 +632,9 @@ def part(realdata: Path, folder: Path, races: pl.Expr) -> Path:
 
 
 @pytest.fixture(scope="module")
-def history(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The history of all years, races with shared drives aside."""
-    return part(realdata, tmp_path_factory.mktemp("history"), pl.lit(value=True))
+def history(realdata: Path) -> Path:
+    """The history of all years."""
+    return realdata / "history"
 
 
 @pytest.fixture(scope="module")
@@ -740,14 +739,3 @@ def test_a_race_from_fastf1_is_kept(
     expected = lake.read_session(imported[0].lake, italy)
     for name, table in lake.read_session(home.lake, italy).items():
         assert_frame_equal(table, expected[name])
-
-
-@pytest.mark.realdata
-@pytest.mark.xfail(
-    raises=ContractError, strict=True, reason="a driver with several results is refused"
-)
-def test_all_years_come_in(realdata: Path, tmp_path: Path) -> None:
-    """Shared drives too: one entry per driver and race."""
-    report = import_history(realdata / "history", Settings(home=tmp_path))
-    assert_frame_equal(report.seasons, by_season(realdata / "history"))
-    assert report.sessions.height == 1177

@@ -361,6 +361,20 @@ def test_a_file_from_before_a_change_of_the_contract_is_named(tmp_path: Path) ->
         read_session(tmp_path, RACE)
 
 
+def test_what_changed_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    """Rows computed from a season that somebody else has written to since are refused."""
+    write_session(tmp_path, RACE, bundled())
+    write_session(tmp_path, OLDER, renamed(bundled(), OLDER))
+    seen = lake.snapshot(tmp_path)
+    fewer = {"laps": bundled()["laps"].head(5)}
+    write_session(tmp_path, RACE, fewer)
+    with pytest.raises(LakeError, match="has written to 2099 meanwhile"):
+        lake.write(tmp_path, [RACE], {"driver_inputs": inputs_row()}, since=seen)
+    assert read_session(tmp_path, RACE)["driver_inputs"].is_empty()
+    lake.write(tmp_path, [OLDER], {"laps": empty("laps")}, since=seen)
+    assert read_session(tmp_path, OLDER)["laps"].is_empty()
+
+
 def test_files_that_nobody_names_are_removed_in_time(tmp_path: Path) -> None:
     """Not before readers of the manifest before have ended; what is not ours stays."""
     write_session(tmp_path, RACE, bundled())

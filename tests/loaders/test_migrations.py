@@ -35,6 +35,7 @@ TARGETS = {
     "pit_stops": "public.pit_stops",
     "race_control": "public.race_control_messages",
     "weather": "public.weather_readings",
+    "filled_columns": "core.filled_columns",
     "overtakes": "core.overtake_events",
     "strategy_events": "core.strategy_events",
     "penalty_events": "core.penalty_events",

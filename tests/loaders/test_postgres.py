@@ -19,7 +19,7 @@ import pytest
 from engine.calibration import MODEL_VERSION
 from engine.errors import ContractError, ProfileError
 from engine.tables import TABLES, SessionKey, polars_schema
-from loaders import postgres
+from loaders import batch, merging, postgres
 from loaders.arrow import ARROW_SCHEMAS, STAGED, to_arrow
 from loaders.connection import run_file
 from loaders.errors import SessionBusyError, WarehouseError
@@ -161,7 +161,7 @@ def test_a_load_is_recorded_with_its_provenance(connection: Connection) -> None:
         "baseline",
         1,
     )
-    assert (history["application_name"], history["changed_rows"]) == ("drivegrade", 30)
+    assert (history["application_name"], history["changed_rows"]) == ("drivegrade", 24)
     assert '"laps": 6' in history["row_counts"]
     assert read(connection, "calendar", 2025)["status"].to_list() == ["ingested"]
 
@@ -473,7 +473,7 @@ def test_a_broken_table_is_refused_before_the_first_byte(
 ) -> None:
     """Nothing is sent at all, so nothing can arrive half or as something else."""
     tables, says = broken_tables()[fault]
-    monkeypatch.setattr(postgres, "transaction", None)
+    monkeypatch.setattr(batch, "transaction", None)
     with pytest.raises(ContractError, match=says) as refusal:
         load(connection, tables)
     assert "Nothing was" in str(refusal.value)
@@ -553,7 +553,7 @@ def test_a_swallowed_error_is_not_reported_as_success(
                 cursor.execute("select 1 / 0")
         return answer
 
-    monkeypatch.setattr(postgres, "run_file", swallowing)
+    monkeypatch.setattr(merging, "run_file", swallowing)
     before = snapshot(connection)
     with pytest.raises(WarehouseError):
         load(connection, session_tables())
@@ -622,7 +622,7 @@ def test_a_lost_server_is_not_taken_for_success(
                 ask(connection, "select pg_terminate_backend($1::integer)", pid)
             return run_file(connection_, name, *parameters)
 
-        monkeypatch.setattr(postgres, "run_file", cut)
+        monkeypatch.setattr(merging, "run_file", cut)
         before = snapshot(connection)
         with pytest.raises(WarehouseError, match="Try again") as lost:
             load(own, session_tables())
@@ -643,12 +643,12 @@ def test_many_sessions_can_be_loaded_over_one_connection(connection: Connection)
 KILLED = textwrap.dedent(
     """
     import sys, time
-    from loaders import postgres
+    from loaders import merging
     from loaders.postgres import connect
     from loaders.settings import Settings
     from tests.warehouse import load, session_tables
 
-    run_file = postgres.run_file
+    run_file = merging.run_file
 
     def pausing(connection, file, *parameters):
         if file == sys.argv[1]:
@@ -656,7 +656,7 @@ KILLED = textwrap.dedent(
             time.sleep(60)
         return run_file(connection, file, *parameters)
 
-    postgres.run_file = pausing
+    merging.run_file = pausing
     with connect(Settings()) as connection:
         load(connection, session_tables(lap_count=9), data_hash="killed")
     """

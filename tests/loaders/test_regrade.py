@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,7 +25,6 @@ from tests.profiles import ALL_PROFILES, BASELINE_PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 RACE = SessionKey(2099, 1)
 OTHER_SEASON = SessionKey(2098, 1)
@@ -92,6 +95,28 @@ def test_one_block_is_the_same_as_many(folder: Path, monkeypatch: pytest.MonkeyP
     regrade.regrade(folder, ALL_PROFILES, force=True, progress=lambda *done: told.append(done))
     assert told == [(0, 2), (1, 2), (2, 2)]
     assert lake.snapshot(folder).manifest == at_once
+
+
+TWO_THREADS = """
+import sys
+from pathlib import Path
+import polars as pl
+from loaders.regrade import regrade
+from tests.profiles import ALL_PROFILES
+assert pl.thread_pool_size() == 2
+regrade(Path(sys.argv[1]), ALL_PROFILES, force=True)
+"""
+
+
+def test_two_threads_are_the_same_as_one(folder: Path) -> None:
+    """The files of a process with two threads are those of this one, to the last byte."""
+    regrade.regrade(folder, ALL_PROFILES)
+    alone = lake.snapshot(folder).manifest
+    environment = {**os.environ, "POLARS_MAX_THREADS": "2"}
+    command = [sys.executable, "-c", TWO_THREADS, str(folder)]
+    subprocess.run(command, check=True, cwd=Path(__file__).parents[2], env=environment)
+    assert pl.thread_pool_size() == 1
+    assert lake.snapshot(folder).manifest == alone
 
 
 def test_a_second_regrade_has_nothing_to_do(folder: Path) -> None:

@@ -125,7 +125,8 @@ def test_a_row_that_is_no_object_is_refused() -> None:
 
 DOCUMENTS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
 )
 ROWS = st.fixed_dictionaries(
     {},
@@ -142,7 +143,7 @@ ROWS = st.fixed_dictionaries(
     st.binary()
     | st.text().map(str.encode)
     | DOCUMENTS.map(lambda document: json.dumps(document).encode())
-    | st.lists(ROWS).map(lambda rows: json.dumps(rows).encode())
+    | st.lists(ROWS, max_size=4).map(lambda rows: json.dumps(rows).encode())
 )
 def test_only_a_contract_error_escapes(content: bytes) -> None:
     """Whatever the bytes are, they become records or are refused."""

@@ -1,0 +1,274 @@
+"""What of the lake goes into a warehouse: seasons read whole, hashed, and their grades examined."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
+from engine.contract import SHOWN_ROWS
+from engine.errors import ProfileError
+from engine.grade import COMPONENTS, grade, published
+from engine.tables import ENTRY, SESSION, STORED, TABLES, SessionKey
+from loaders import lake
+from loaders.arrow import STAGED, Grading
+from loaders.manifest import LakeError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from loaders.lake import Snapshot
+
+GRADE: Final = (*ENTRY, *Grading._fields)
+"""Key of a grade, the version of its profile included."""
+
+SCORES: Final = (*(component.score_name for component in COMPONENTS), "total_grade")
+
+GRADE_TOLERANCE: Final = 1e-9
+"""By how much a grade that is computed again may differ."""
+
+SEASONS_SCHEMA: Final = pl.Schema(
+    {
+        "season": pl.Int16(),
+        "loaded": pl.Int64(),
+        "unchanged": pl.Int64(),
+        "older": pl.Int64(),
+        "changed_rows": pl.Int64(),
+    }
+)
+"""One row per season: sessions by what became of them, and rows of theirs that were changed."""
+
+ROWS_SCHEMA: Final = pl.Schema(
+    {
+        "season": pl.Int16(),
+        "table_name": pl.String(),
+        "lake_rows": pl.Int64(),
+        "warehouse_rows": pl.Int64(),
+    }
+)
+"""One row per season and table of which either has rows; of grades only those that the lake's
+gradings name."""
+
+
+@dataclass(frozen=True)
+class LakeLoad:
+    """What the load of a lake did.
+
+    Attributes:
+        seasons: `SEASONS_SCHEMA`, by season.
+        rows: `ROWS_SCHEMA`, by season and table.
+        older: session → stored revision, of the sessions that were left as they are because the
+            lake has an earlier one.
+    """
+
+    seasons: pl.DataFrame
+    rows: pl.DataFrame
+    older: Mapping[str, int | None]
+
+    @property
+    def differing(self) -> pl.DataFrame:
+        """The rows of `rows` where lake and warehouse differ."""
+        return self.rows.filter(pl.col("lake_rows") != pl.col("warehouse_rows"))
+
+    def by_season(self) -> list[dict[str, object]]:
+        """Give a row a season: `SEASONS_SCHEMA`, and rows by table.
+
+        A table's cell is a number where lake and warehouse have as many rows, else a text with
+        both.
+        """
+        cells: dict[int, dict[str, object]] = {}
+        for season, table, here, there in self.rows.rows():
+            cell = here if here == there else f"{here} / {there}"
+            cells.setdefault(season, {})[table] = cell
+        tables = [name for name in STAGED if name in set(self.rows["table_name"])]
+        return [
+            row | {name: cells.get(row["season"], {}).get(name, 0) for name in tables}
+            for row in self.seasons.to_dicts()
+        ]
+
+
+def rows_beside(seen: Snapshot, seasons: Collection[int], stored: pl.DataFrame) -> pl.DataFrame:
+    """Put the lake's rows beside a warehouse's.
+
+    Args:
+        seen: the lake.
+        seasons: which seasons.
+        stored: what a warehouse has: `season`, `table_name`, `warehouse_rows`.
+
+    Returns:
+        `ROWS_SCHEMA`.
+    """
+    there = [
+        (season, table, file.rows)
+        for table in STAGED
+        for season, file in seen.manifest.of(table).items()
+        if season in seasons
+    ]
+    schema = {name: ROWS_SCHEMA[name] for name in ("season", "table_name", "lake_rows")}
+    key = ["season", "table_name"]
+    return (
+        pl.DataFrame(there, schema=schema, orient="row")
+        .join(stored.cast({"season": pl.Int16}), on=key, how="full", coalesce=True)
+        .with_columns(pl.col("lake_rows", "warehouse_rows").fill_null(0))
+        .filter((pl.col("lake_rows") > 0) | (pl.col("warehouse_rows") > 0))
+        .sort(key)
+        .select(pl.col(name).cast(dtype) for name, dtype in ROWS_SCHEMA.items())
+    )
+
+
+def wanted_seasons(seen: Snapshot, seasons: Collection[int] | None) -> list[int]:
+    """Choose the seasons that the lake has among those wanted.
+
+    Raises:
+        LakeError: one of them is not there, or none is wanted and the lake is empty.
+    """
+    there = sorted(seen.manifest.of("sessions"))
+    absent = sorted(set(seasons or ()) - set(there))
+    if absent or not there:
+        what = f"no session of {', '.join(map(str, absent))}" if absent else "no session"
+        known = f"{there[0]} to {there[-1]}" if there else "none"
+        raise LakeError(
+            f"the lake {seen.lake} has {what}; seasons: {known}. Bring them in with: drivegrade "
+            "ingest SEASON ROUND, or: drivegrade history import PATH"
+        )
+    return there if seasons is None else sorted(seasons)
+
+
+def lake_gradings(seen: Snapshot) -> list[Grading]:
+    """List what the lake's grades were computed with, over all its seasons, in order."""
+    plan = seen.scan("driver_metrics").select(Grading._fields).unique()
+    return sorted(Grading(*row) for row in lake.collect(plan, seen.lake).iter_rows())
+
+
+def known_profiles(
+    gradings: Iterable[Grading], bodies: Iterable[tuple[str, int, str]]
+) -> list[CalibrationProfile]:
+    """Choose the stored profiles that gradings name.
+
+    Args:
+        gradings: what grades were computed with.
+        bodies: name, version and JSON of each stored profile.
+
+    Raises:
+        ProfileError: one is not stored.
+    """
+    stored = {(name, version): body for name, version, body in bodies}
+    wanted = sorted({grading[:2] for grading in gradings})
+    if unknown := [
+        f"{name} version {version}" for name, version in wanted if (name, version) not in stored
+    ]:
+        raise ProfileError(
+            f"the lake has grades under {', '.join(unknown)}, which the warehouse does not know. "
+            "Nothing was loaded; import the profile with: drivegrade profile import FILE, or "
+            "regrade the lake under profiles that are stored"
+        )
+    return [CalibrationProfile.model_validate_json(stored[key]) for key in wanted]
+
+
+def read_tables(
+    seen: Snapshot, seasons: Collection[int], profiles: Sequence[CalibrationProfile]
+) -> dict[str, pl.DataFrame]:
+    """Read all tables of seasons, and see that their grades are those of the stored profiles.
+
+    Raises:
+        LakeError: a file is damaged.
+        ProfileError: grades were computed with other constants.
+    """
+    tables = {name: lake.collect(seen.scan(name, seasons), seen.lake) for name in STORED}
+    refuse_other_constants(tables, profiles)
+    return tables
+
+
+def refuse_other_constants(
+    tables: Mapping[str, pl.DataFrame], profiles: Sequence[CalibrationProfile]
+) -> None:
+    """See that grades are what the profiles give that they name.
+
+    A grade names a profile and its version, not its constants. So it is computed once more from
+    the inputs beside it, under the profile as it is stored, by the model of this program.
+
+    Args:
+        tables: `driver_metrics`, `driver_inputs` and `overtakes` of the same sessions.
+        profiles: the stored ones.
+
+    Raises:
+        ProfileError: some differ by more than `GRADE_TOLERANCE`.
+    """
+    stored = tables["driver_metrics"].filter(model_version=MODEL_VERSION).lazy()
+    inputs, overtakes = tables["driver_inputs"].lazy(), tables["overtakes"].lazy()
+    differs = pl.any_horizontal(
+        (pl.col(name) - pl.col(f"{name}_now")).abs().fill_null(0) > GRADE_TOLERANCE
+        for name in SCORES
+    ) | pl.any_horizontal(
+        pl.col(name).is_null() != pl.col(f"{name}_now").is_null() for name in SCORES
+    )
+    for layer in _layers(profiles):
+        now = published(grade(inputs, overtakes, profile_frame(layer).lazy()), inputs)
+        wrong = (
+            stored.join(now.select(*GRADE, *SCORES), on=GRADE, suffix="_now")
+            .filter(differs)
+            .sort(GRADE)
+            .collect(engine="streaming")
+        )
+        if not wrong.is_empty():
+            _refuse(wrong)
+
+
+def _layers(profiles: Sequence[CalibrationProfile]) -> Iterator[list[CalibrationProfile]]:
+    """Divide profiles so that no two versions of a name are graded with together."""
+    rest = list(profiles)
+    while rest:
+        layer = {profile.name: profile for profile in rest}
+        yield list(layer.values())
+        rest = [profile for profile in rest if profile not in layer.values()]
+
+
+def _refuse(wrong: pl.DataFrame) -> None:
+    """Refuse grades that the stored profiles do not give.
+
+    Raises:
+        ProfileError: always.
+    """
+    named = wrong.select("profile_name", "profile_version").unique().sort(pl.all()).rows()
+    lines = [
+        f"  {row['session_id']} {row['driver_id']} {row['profile_name']}: total_grade "
+        f"{row['total_grade']}, now {row['total_grade_now']}"
+        for row in wrong.head(SHOWN_ROWS).to_dicts()
+    ]
+    raise ProfileError(
+        f"{wrong.height} grade(s) of the lake are not what the stored profile gives that they "
+        f"name: {', '.join(f'{name} version {version}' for name, version in named)}\n"
+        + "\n".join(lines)
+        + "\nNothing was loaded. They were computed with other constants, or by an earlier "
+        "program: regrade the lake with the stored profile, or import the one they were computed "
+        "with as its next version and regrade with that."
+    )
+
+
+def data_hashes(tables: Mapping[str, pl.DataFrame]) -> dict[SessionKey, str]:
+    """Fingerprint every session: what `loaders.fingerprint.data_hash` gives of it alone.
+
+    Args:
+        tables: all tables of `STORED`, of any number of sessions.
+
+    Returns:
+        Session → hash, of the rows of `sessions`.
+    """
+    sessions = tables["sessions"].select(*SessionKey._fields, *SESSION)
+    digests = {row[-1]: hashlib.sha256() for row in sessions.rows()}
+    for name in sorted(tables):
+        frame = tables[name].sort(TABLES[name].primary_key())
+        text = pl.struct(pl.all()).struct.json_encode()
+        texts = dict(
+            frame.select(*SESSION, text=text)
+            .group_by(SESSION)
+            .agg(pl.col("text").str.join("\n"))
+            .iter_rows()
+        )
+        header = f"{name}:{','.join(frame.columns)}\n"
+        for session_id, digest in digests.items():
+            digest.update((header + texts.get(session_id, "")).encode())
+    return {SessionKey(*row[:-1]): digests[row[-1]].hexdigest() for row in sessions.rows()}

@@ -1,0 +1,32 @@
+-- Gives every driver the name of the newest session, and the code of the newest that knows it;
+-- nothing is deleted.
+insert into core.drivers (driver_id, driver_name, driver_code)
+select named.driver_id, named.driver_name, coded.driver_code
+from (
+    select
+        entries.driver_id,
+        entries.driver_name,
+        row_number() over (
+            partition by entries.driver_id
+            order by races.season desc, races.round desc, races.session_kind
+        ) as place
+    from core.entries as entries
+    join core.races as races on races.race_id = entries.race_id
+) as named
+left join (
+    select
+        entries.driver_id,
+        entries.driver_code,
+        row_number() over (
+            partition by entries.driver_id
+            order by races.season desc, races.round desc, races.session_kind
+        ) as place
+    from core.entries as entries
+    join core.races as races on races.race_id = entries.race_id
+    where entries.driver_code is not null
+) as coded on coded.driver_id = named.driver_id and coded.place = 1
+where named.place = 1
+on conflict (driver_id) do update
+set
+    driver_name = excluded.driver_name,
+    driver_code = coalesce(excluded.driver_code, drivers.driver_code)
