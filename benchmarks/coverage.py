@@ -26,7 +26,7 @@ from loaders.profiles import read_profile
 from loaders.providers import SessionTables, provider
 
 if TYPE_CHECKING:
-    from engine.calibration import CalibrationProfile
+    from engine.v1.calibration import CalibrationProfile
     from loaders.settings import Settings
 
 INDEX: Final = {

@@ -34,9 +34,9 @@ import pyarrow as pa
 from benchmarks.row_by_row import grade_lines
 from benchmarks.stages import stages
 from benchmarks.timing import Took, median, ms, ratio, take_turns, timed
-from engine.calibration import profile_frame
-from engine.grade import COMPONENTS, grade
 from engine.tables import ENTRY, NORMALIZED, polars_schema
+from engine.v1.calibration import profile_frame
+from engine.v1.grade import COMPONENTS, grade
 from loaders import lake, regrade
 from loaders.profiles import read_profile
 

@@ -26,8 +26,8 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from benchmarks.realdata import folder
-from engine.inputs import derive
 from engine.tables import ENTRY, NORMALIZED, SESSION, SessionKey
+from engine.v1.inputs import derive
 from loaders.grading import track_difficulty
 from loaders.providers import fastf1
 from loaders.settings import Settings

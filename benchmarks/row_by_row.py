@@ -1,6 +1,6 @@
 """Model v1 row by row in plain Python, written from its formulas alone.
 
-What `engine.grade` is measured against, and checked with: it shares nothing with the engine but
+What `engine.v1.grade` is measured against, and checked with: it shares nothing with the engine but
 the inputs, which it reads as JSON lines, one driver and session a line, events and all.
 """
 

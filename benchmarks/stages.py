@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from engine.calibration import profile_frame
-from engine.car_pace import car_pace
-from engine.form import form
-from engine.grade import grade
-from engine.inputs import derive
-from engine.laps import lap_deltas
-from engine.overtakes import overtakes, running_laps
-from engine.penalties import penalty_events
-from engine.strategy import strategy_events
+from engine.v1.calibration import profile_frame
+from engine.v1.car_pace import car_pace
+from engine.v1.form import form
+from engine.v1.grade import grade
+from engine.v1.inputs import derive
+from engine.v1.laps import lap_deltas
+from engine.v1.overtakes import overtakes, running_laps
+from engine.v1.penalties import penalty_events
+from engine.v1.strategy import strategy_events
 from loaders.fingerprint import inputs_hashes
 from loaders.grading import grade_tables, track_difficulty
 from loaders.profiles import read_profile

@@ -33,7 +33,7 @@ def conform(frame: pl.DataFrame, table: str, source: str) -> pl.DataFrame:
     except pl.exceptions.InvalidOperationError as error:
         raise ContractError(
             f"{table}: values from {source} do not fit the contract\n  {error}\n"
-            "Nothing was used. If the values are real, widen engine/tables.py."
+            "Nothing was used. If the values are real, widen engine/tables."
         ) from error
     return check(table, cast, source).sort(TABLES[table].primary_key())
 
@@ -106,7 +106,7 @@ def _describe(table: str, source: str, schema: type[dy.Schema], failure: dy.Fail
             "    " + " ".join(f"{name}={row[name]}" for name in shown if name in row)
             for row in first.to_dicts()
         ]
-    lines.append("Nothing was used. If the values are real, widen engine/tables.py.")
+    lines.append("Nothing was used. If the values are real, widen engine/tables.")
     return "\n".join(lines)
 
 

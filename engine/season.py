@@ -6,7 +6,7 @@
     rank       by the mean total, best first, of those with half of the season's graded races
 
 Source: model v1's season aggregation, mended where two laps weighed as much as a full race. Model
-v1's own figures come out with `min_distance_share=0` on what `engine.grade.grade` gives (it has
+v1's own figures come out with `min_distance_share=0` on what `engine.v1.grade.grade` gives (it has
 no nulls): sums and means of every driver-race, to be ordered by `total_grade_mean`.
 
 Races and sprints have standings of their own: a sprint is a third of the distance without stops.

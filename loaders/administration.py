@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from engine.calibration import CalibrationProfile
     from engine.tables import SessionKey
+    from engine.v1.calibration import CalibrationProfile
     from loaders.calendar import CalendarReport
     from loaders.connection import Connection
     from loaders.settings import Settings

@@ -36,7 +36,7 @@ from loaders.revisions import Delivery, gradings_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from engine.calibration import CalibrationProfile
+    from engine.v1.calibration import CalibrationProfile
     from loaders.arrow import Grading
     from loaders.batch import LoadReport
     from loaders.connection import Connection

@@ -18,8 +18,8 @@ from loaders.terminal import Json, print_json, read_settings, say, show_rows
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from engine.calibration import CalibrationProfile
     from engine.tables import SessionKey
+    from engine.v1.calibration import CalibrationProfile
     from loaders.regrade import Grader, RegradeReport
     from loaders.settings import Settings
 

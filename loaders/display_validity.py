@@ -55,8 +55,8 @@ def show_proof(proof: Sequence[Row], gates: Sequence[Row], seasons: str) -> None
     """Print a proof.
 
     Args:
-        proof: rows of `engine.proof.PROOF_SCHEMA`.
-        gates: rows of `engine.gates.examine_gates`.
+        proof: rows of `engine.validity.proof.PROOF_SCHEMA`.
+        gates: rows of `engine.validity.gates.examine_gates`.
         seasons: tested ones, for the title.
     """
     console = Console(width=WIDTH, soft_wrap=True)

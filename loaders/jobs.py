@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION
 from engine.compare import compare
 from engine.filling import on_clock_of
 from engine.tables import SESSION, SessionKey, empty
+from engine.v1.calibration import MODEL_VERSION
 from loaders import lake, one_file, postgres, profiles
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
@@ -27,7 +27,7 @@ from loaders.providers import simulated
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.calibration import CalibrationProfile
+    from engine.v1.calibration import CalibrationProfile
     from loaders.connection import Connection
     from loaders.lake_source import LakeLoad
     from loaders.one_file import Target

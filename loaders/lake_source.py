@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
 from engine.contract import SHOWN_ROWS
 from engine.errors import ProfileError
-from engine.grade import COMPONENTS, grade, published
 from engine.tables import ENTRY, SESSION, STORED, TABLES, SessionKey
+from engine.v1.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
+from engine.v1.grade import COMPONENTS, grade, published
 from loaders import lake
 from loaders.arrow import STAGED, Grading
 from loaders.manifest import LakeError

@@ -42,7 +42,7 @@ from loaders.profiles import BUNDLED, read_profile
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from engine.calibration import CalibrationProfile
+    from engine.v1.calibration import CalibrationProfile
     from loaders.connection import Connection
     from loaders.settings import Settings
 

@@ -20,7 +20,7 @@ from loaders.settings import RESOURCES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.calibration import CalibrationProfile
+    from engine.v1.calibration import CalibrationProfile
     from loaders.connection import Connection
 
 _RACE: Final = pl.Schema(

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from engine.calibration import CalibrationProfile
     from engine.tables import SessionKey
+    from engine.v1.calibration import CalibrationProfile
     from loaders.settings import Settings
 
 __all__ = [

@@ -6,15 +6,17 @@ that a stored grade can always say what it was computed with.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pydantic import ValidationError
 
-from engine.calibration import CalibrationProfile
 from engine.errors import ProfileError
 from engine.tables import SLUG_PATTERN
+from engine.v1.calibration import MODEL_VERSION, CalibrationProfile
+from engine.v2.calibration import CalibrationProfileV2
 from loaders.connection import run_file, transaction
 from loaders.settings import RESOURCES
 
@@ -26,14 +28,14 @@ if TYPE_CHECKING:
 BUNDLED: Final = RESOURCES / "data" / "calibration"
 """Folder of the profiles that come with the project, one JSON file each."""
 
-OF_A_MODEL: Final = b'"model_version"'
-"""What a profile of a later model than v1 says in its file."""
+Profile: TypeAlias = CalibrationProfile | CalibrationProfileV2
+"""Constants of one of the models; those of v2 say so in `model_version`."""
 
 DEFAULT: Final = "baseline"
 """Profile that is activated when the warehouse has no active one."""
 
 
-def read_profile(name_or_path: str | Path) -> CalibrationProfile:
+def read_profile(name_or_path: str | Path) -> Profile:
     """Read a profile from a JSON file.
 
     Args:
@@ -47,7 +49,7 @@ def read_profile(name_or_path: str | Path) -> CalibrationProfile:
     if is_name and not path.is_file():
         path = BUNDLED / f"{name_or_path}.json"
     try:
-        return CalibrationProfile.model_validate_json(path.read_bytes())
+        return parse_profile(path.read_bytes())
     except OSError:
         bundled = ", ".join(path.stem for path in bundled_files()) or "none"
         raise ProfileError(
@@ -57,12 +59,31 @@ def read_profile(name_or_path: str | Path) -> CalibrationProfile:
         raise ProfileError(f"{path}: {faults(error)}") from None
 
 
+def parse_profile(body: str | bytes) -> Profile:
+    """Read a profile from JSON, by the model that it names; without one it is of model v1.
+
+    Raises:
+        ValidationError: it is not a profile of that model.
+    """
+    try:
+        is_later = "model_version" in json.loads(body)
+    except (ValueError, TypeError):
+        is_later = False
+    kind = CalibrationProfileV2 if is_later else CalibrationProfile
+    return kind.model_validate_json(body)
+
+
+def model_of(profile: Profile) -> str:
+    """Name the model that a profile has the constants of."""
+    return MODEL_VERSION if isinstance(profile, CalibrationProfile) else profile.model_version
+
+
 def bundled_files(folder: Path = BUNDLED) -> list[Path]:
-    """List the files of profiles of model v1 in a folder, by name; those of v2 name their model."""
-    return [path for path in sorted(folder.glob("*.json")) if OF_A_MODEL not in path.read_bytes()]
+    """List the files of profiles in a folder, by name."""
+    return sorted(folder.glob("*.json"))
 
 
-def import_profile(connection: Connection, profile: CalibrationProfile) -> tuple[str, int, bool]:
+def import_profile(connection: Connection, profile: Profile) -> tuple[str, int, bool]:
     """Store a profile, unless a version of it with the same constants is stored already.
 
     Args:
@@ -105,7 +126,7 @@ def list_profiles(connection: Connection) -> pl.DataFrame:
         return run_file(connection, "queries/profiles")
 
 
-def get_profile(connection: Connection, name: str | None = None) -> CalibrationProfile:
+def get_profile(connection: Connection, name: str | None = None) -> Profile:
     """Read a profile from the warehouse.
 
     Args:
@@ -127,7 +148,7 @@ def get_profile(connection: Connection, name: str | None = None) -> CalibrationP
             "no calibration profile is active; choose one with: drivegrade profile activate NAME"
         )
     try:
-        return CalibrationProfile.model_validate_json(found["body"].item())
+        return parse_profile(found["body"].item())
     except ValidationError as error:
         raise ProfileError(
             f"the stored profile {name or 'that is active'} cannot be used: {faults(error)}. "
@@ -152,7 +173,7 @@ def ensure_profiles(connection: Connection, folder: Path = BUNDLED) -> None:
             _activate(connection, DEFAULT, None)
 
 
-def _import(connection: Connection, profile: CalibrationProfile) -> tuple[str, int, bool]:
+def _import(connection: Connection, profile: Profile) -> tuple[str, int, bool]:
     body = profile.model_dump_json()
     equal = run_file(connection, "queries/equal_profile", profile.name, body)
     if not equal.is_empty():

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION
 from engine.errors import DriveGradeError
 from engine.tables import NORMALIZED
+from engine.v1.calibration import MODEL_VERSION
 from loaders import lake
 from loaders.grading import engine_fingerprint, grade_tables, kept_grades
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from engine.calibration import CalibrationProfile
     from engine.tables import SessionKey
+    from engine.v1.calibration import CalibrationProfile
     from loaders.lake import Snapshot
 
     Frames = dict[str, pl.DataFrame]

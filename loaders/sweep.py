@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.calibration import CalibrationProfile, profile_frame
 from engine.errors import ProfileError
-from engine.grade import grade, published
-from engine.inputs import derive
-from engine.sweep import sweep
 from engine.tables import NORMALIZED
+from engine.v1.calibration import CalibrationProfile, profile_frame
+from engine.v1.grade import grade, published
+from engine.v1.inputs import derive
+from engine.v1.sweep import sweep
 from loaders import lake
 from loaders.grading import track_difficulty
 from loaders.profiles import faults, read_profile
@@ -93,7 +93,7 @@ def run_sweep(
         seasons: only these; None for all.
 
     Returns:
-        The constants of each profile beside the columns of `engine.sweep.SWEEP_SCHEMA`: one row
+        The constants of each profile beside the columns of `engine.v1.sweep.SWEEP_SCHEMA`: one row
         per profile and season, ordered by both.
 
     Raises:

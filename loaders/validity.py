@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION
-from engine.clean_laps import clean_laps, is_clean
 from engine.errors import DriveGradeError
-from engine.gates import examine_gates
-from engine.proof import FIRST_SEASON, Metric, baseline_metrics, history, prove
-from engine.stability import stability
 from engine.tables import ENTRY, LAP, NORMALIZED
+from engine.v1.calibration import MODEL_VERSION
+from engine.v2.clean_laps import clean_laps, is_clean
+from engine.validity.gates import examine_gates
+from engine.validity.proof import FIRST_SEASON, Metric, baseline_metrics, history, prove
+from engine.validity.stability import stability
 from loaders import lake, postgres
 from loaders.connection import run_file, transaction
 from loaders.grading import grade_session
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from engine.calibration import CalibrationProfile
-    from engine.estimates import Estimate
-    from engine.proof import History
+    from engine.v1.calibration import CalibrationProfile
+    from engine.validity.estimates import Estimate
+    from engine.validity.proof import History
     from loaders.lake import Snapshot
     from loaders.settings import Settings
 
@@ -73,8 +73,8 @@ class ValidityReport:
     """What an examination found.
 
     Attributes:
-        proof: `engine.proof.PROOF_SCHEMA`.
-        gates: what `engine.gates.examine_gates` gave for each candidate.
+        proof: `engine.validity.proof.PROOF_SCHEMA`.
+        gates: what `engine.validity.gates.examine_gates` gave for each candidate.
     """
 
     proof: pl.DataFrame

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.calibration import CalibrationProfile, profile_frame
 from engine.contract import check
 from engine.errors import ContractError
-from engine.grade import grade
 from engine.tables import ENTRY, SessionKey, polars_schema
+from engine.v1.calibration import CalibrationProfile, profile_frame
+from engine.v1.grade import grade
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

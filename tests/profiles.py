@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.calibration import CalibrationProfile, profile_frame
+from engine.v1.calibration import CalibrationProfile, profile_frame
 from loaders.settings import RESOURCES
 
 BASELINE_PROFILE = CalibrationProfile.model_validate_json(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.calibration_v2 import CalibrationProfileV2
+from engine.v2.calibration import CalibrationProfileV2
 from loaders.settings import RESOURCES
 
 V2_TEXT = (RESOURCES / "data" / "calibration" / "v2.json").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.calibration import MODEL_VERSION
 from engine.tables import SessionKey
+from engine.v1.calibration import MODEL_VERSION
 from loaders.embedded import embedded_postgres
 from loaders.postgres import load_session
 from loaders.profiles import import_profile

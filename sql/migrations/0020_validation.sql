@@ -33,7 +33,7 @@ comment on column validation.validation_metrics.measured_at is 'when the proof w
 comment on column validation.validation_metrics.metric_name is
     'what was examined: a model with its profile, a baseline, or what a file was called';
 comment on column validation.validation_metrics.measure is
-    'accuracy, log loss, reliability, car leak …; engine.proof says how each is computed';
+    'accuracy, log loss, reliability, car leak …; engine.validity.proof says how each is computed';
 comment on column validation.validation_metrics.outcome is
     'duel that is foretold; null for what foretells none';
 comment on column validation.validation_metrics.window_races is

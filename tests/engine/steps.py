@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.calibration import profile_frame
-from engine.car_pace import car_pace
-from engine.form import form
-from engine.grade import COMPONENTS, grade, published
-from engine.inputs import TRACK_DIFFICULTY_SCHEMA, derive
-from engine.laps import lap_deltas
-from engine.overtakes import overtakes
-from engine.penalties import penalty_events, time_losses
-from engine.strategy import pit_laps, strategy_events
 from engine.tables import ENTRY, LAP, NORMALIZED, OVERTAKE_KINDS, TABLES, polars_schema
+from engine.v1.calibration import profile_frame
+from engine.v1.car_pace import car_pace
+from engine.v1.form import form
+from engine.v1.grade import COMPONENTS, grade, published
+from engine.v1.inputs import TRACK_DIFFICULTY_SCHEMA, derive
+from engine.v1.laps import lap_deltas
+from engine.v1.overtakes import overtakes
+from engine.v1.penalties import penalty_events, time_losses
+from engine.v1.strategy import pit_laps, strategy_events
 from loaders.providers import simulated
 from loaders.settings import Settings
 from tests.frames import frame
@@ -31,7 +31,7 @@ from tests.profiles import ALL_PROFILES
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from engine.component import Component
+    from engine.v1.component import Component
 
 Lazy = dict[str, pl.LazyFrame]
 World = dict[str, pl.DataFrame]

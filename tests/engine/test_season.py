@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.grade import grade
 from engine.season import (
     SERIES,
     DriverStandings,
@@ -17,6 +16,7 @@ from engine.season import (
     driver_standings,
     team_standings,
 )
+from engine.v1.grade import grade
 from tests.engine import test_steps as generic
 from tests.engine.steps import Step
 from tests.frames import frame

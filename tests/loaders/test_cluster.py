@@ -31,7 +31,7 @@ from tests.profiles import ALL_PROFILES, BASELINE_PROFILE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from engine.calibration import CalibrationProfile
+    from engine.v1.calibration import CalibrationProfile
     from loaders.cluster import RayGrader
     from loaders.regrade import Frames
 

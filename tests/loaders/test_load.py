@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
-from engine.calibration import MODEL_VERSION
 from engine.errors import ContractError, ProfileError
 from engine.tables import STORED, SessionKey, empty
+from engine.v1.calibration import MODEL_VERSION
 from loaders import lake
 from loaders.arrow import Grading
 from loaders.bulk_load import load_lake

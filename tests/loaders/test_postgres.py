@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from engine.calibration import MODEL_VERSION
 from engine.errors import ContractError, ProfileError
 from engine.tables import TABLES, SessionKey, polars_schema
+from engine.v1.calibration import MODEL_VERSION
 from loaders import batch, merging, postgres
 from loaders.arrow import ARROW_SCHEMAS, STAGED, to_arrow
 from loaders.connection import run_file

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from engine.calibration import MODEL_VERSION
 from engine.errors import DriveGradeError
 from engine.tables import DERIVED, NORMALIZED, TABLES, SessionKey
+from engine.v1.calibration import MODEL_VERSION
 from loaders import lake, regrade
 from loaders.grading import grade_tables, kept_grades
 from loaders.providers import simulated

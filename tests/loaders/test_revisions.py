@@ -12,9 +12,9 @@ import pytest
 from pogo_core.util import migrate as pogo
 from pydantic import SecretStr
 
-from engine.calibration import MODEL_VERSION
 from engine.errors import ContractError
 from engine.tables import SessionKey
+from engine.v1.calibration import MODEL_VERSION
 from loaders import migrations
 from loaders.connection import warehouse_address
 from loaders.errors import WarehouseError

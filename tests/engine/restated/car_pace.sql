@@ -1,4 +1,4 @@
--- Restates engine.car_pace: the team's mean of its drivers' medians, against the median team.
+-- Restates engine.v1.car_pace: the team's mean of its drivers' medians, against the median team.
 with drivers as (
     select session_id, driver_id, median(lap_delta_s) as driver_s
     from lap_deltas

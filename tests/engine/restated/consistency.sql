@@ -1,4 +1,4 @@
--- Restates engine.consistency: how closely the laps follow what car and form let one expect.
+-- Restates engine.v1.consistency: how closely the laps follow what car and form let one expect.
 with expected as (
     select
         session_id,

@@ -1,4 +1,4 @@
--- Restates engine.inputs: all that model v1 scores, one row for every entry that took the start of
+-- Restates engine.v1.inputs: all that model v1 scores, one row for every entry that took the start of
 -- a session with laps.
 -- Without evidence a list is empty and a number null; no table holds a correction for the track.
 with delta_lists as (

@@ -1,4 +1,4 @@
--- Restates engine.form: scatter, errors and start of every entry, null without evidence.
+-- Restates engine.v1.form: scatter, errors and start of every entry, null without evidence.
 with levels as (
     select session_id, driver_id, median(lap_delta_s) as level_s
     from lap_deltas

@@ -1,4 +1,4 @@
--- Restates engine.grade: the four components of model v1 normalized, and the total.
+-- Restates engine.v1.grade: the four components of model v1 normalized, and the total.
 -- Reads the components' raw scores; N(v) = clamp(0.5 + (v - 0.5) / 0.6).
 with components as (
     select

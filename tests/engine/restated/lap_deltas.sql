@@ -1,4 +1,4 @@
--- Restates engine.laps: clean laps and how far each lies from the field, in s.
+-- Restates engine.v1.laps: clean laps and how far each lies from the field, in s.
 -- Whole and half ms are exact in a double, so nothing needs rounding before the division by 1000.
 with candidates as (
     select session_id, driver_id, lap_number, lap_time_ms

@@ -1,4 +1,4 @@
--- Restates engine.overtakes: exchanges of position between two cars that both run on.
+-- Restates engine.v1.overtakes: exchanges of position between two cars that both run on.
 with timed_laps as (
     select *
     from laps

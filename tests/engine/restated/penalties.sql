@@ -1,4 +1,4 @@
--- Restates the scoring of engine.penalties: seconds taken by the stewards, against the full burden.
+-- Restates the scoring of engine.v1.penalties: seconds taken by the stewards, against the full burden.
 with burdens as (
     select
         session_id,

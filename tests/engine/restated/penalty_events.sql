@@ -1,4 +1,4 @@
--- Restates engine.penalties: the penalties the stewards announced, and what each costs in s.
+-- Restates engine.v1.penalties: the penalties the stewards announced, and what each costs in s.
 -- The same words on the same lap are one penalty, with or without the stewards' opening.
 with messages as (
     select *, regexp_replace(upper(message), '^FIA STEWARDS: ', '') as words

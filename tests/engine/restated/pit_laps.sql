@@ -1,4 +1,4 @@
--- Restates engine.strategy, rules 2 and 4: the stops that count, and how late they came.
+-- Restates engine.v1.strategy, rules 2 and 4: the stops that count, and how late they came.
 with counted as (
     select *
     from strategy_events

@@ -1,4 +1,4 @@
--- Restates engine.grade.published: what rests on nothing is null, and each row says what does.
+-- Restates engine.v1.grade.published: what rests on nothing is null, and each row says what does.
 with flags as (
     select
         session_id,

@@ -1,4 +1,4 @@
--- Restates engine.racecraft: places gained on track, each weighed by how hard it was to gain.
+-- Restates engine.v1.racecraft: places gained on track, each weighed by how hard it was to gain.
 with weighed as (
     select
         session_id,

@@ -1,4 +1,4 @@
--- Restates engine.strategy, rules 1 to 3: every tyre change, with the field's lap for it.
+-- Restates engine.v1.strategy, rules 1 to 3: every tyre change, with the field's lap for it.
 -- Visits come from pit_stops, tyres from the in-lap and the lap after it.
 with visits as (
     select

@@ -1,4 +1,4 @@
--- Restates the scoring of engine.strategy: the driver's stops against the field's.
+-- Restates the scoring of engine.v1.strategy: the driver's stops against the field's.
 with paired as (
     select
         session_id,

@@ -1,4 +1,4 @@
--- Restates engine.penalties.time_losses: what each penalized driver's penalties cost, in order.
+-- Restates engine.v1.penalties.time_losses: what each penalized driver's penalties cost, in order.
 select
     session_id,
     driver_id,
