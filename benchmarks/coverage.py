@@ -22,7 +22,7 @@ from engine.errors import DriveGradeError
 from engine.tables import NO_START, SessionKey
 from loaders.fallback import gaps
 from loaders.grading import grade_session
-from loaders.profiles import read_profile
+from loaders.profiles import read_v1_profile
 from loaders.providers import SessionTables, provider
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def cells(first: str, values: dict[str, int]) -> str:
 
 def table(name: str, settings: Settings) -> int:
     """Print one provider's table and its totals; how many races were refused."""
-    profile = read_profile("baseline")
+    profile = read_v1_profile("baseline")
     totals: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
     outcomes: Counter[str] = Counter()
     print(f"\n{name:<{WIDTH}}" + "".join(f"{column:>{WIDTH}}" for column in COUNTED) + "  outcome")

@@ -38,7 +38,7 @@ from engine.tables import ENTRY, NORMALIZED, polars_schema
 from engine.v1.calibration import profile_frame
 from engine.v1.grade import COMPONENTS, grade
 from loaders import lake, regrade
-from loaders.profiles import read_profile
+from loaders.profiles import read_v1_profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ def scan(files: Files, name: str) -> pl.LazyFrame:
 
 def profiles(count: int) -> pl.LazyFrame:
     """Make profiles that differ: the baseline with another tolerance each."""
-    base = read_profile("baseline")
+    base = read_v1_profile("baseline")
     varied = (
         base.model_copy(update={"name": f"p{n}", "consistency_tolerance": 0.5 + n / 200})
         for n in range(count)
@@ -265,7 +265,7 @@ def whole_way(folder: Path, scratch: Path) -> None:
     """Regrade a copy of the lake and say how long it took, then where the time goes."""
     copy = scratch / "lake"
     shutil.copytree(folder, copy)
-    profile = [read_profile("baseline")]
+    profile = [read_v1_profile("baseline")]
     took = timed(lambda: regrade.regrade(copy, profile, force=True))
     rows = lake.scan(copy, "driver_metrics").select(pl.len()).collect().item()
     print(f"\nlake → events and grades in the lake, {rows} grades: {ms(took)} ms")

@@ -15,7 +15,7 @@ from engine.v1.penalties import penalty_events
 from engine.v1.strategy import strategy_events
 from loaders.fingerprint import inputs_hashes
 from loaders.grading import grade_tables, track_difficulty
-from loaders.profiles import read_profile
+from loaders.profiles import read_v1_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ def stages(tables: dict[str, pl.LazyFrame]) -> dict[str, Callable[[], object]]:
     derived = derive(tables, track_difficulty())
     inputs, events = (run(derived[name]) for name in ("driver_inputs", "overtakes"))
     passes = overtakes(laps, entries, tables["sessions"], pace, track_difficulty())
-    profile = [read_profile("baseline")]
+    profile = [read_v1_profile("baseline")]
     frame = profile_frame(profile).lazy()
     return {
         "lap deltas": lambda: run(lap_deltas(laps)),

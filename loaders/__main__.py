@@ -156,10 +156,10 @@ def score(
     ] = None,
 ) -> None:
     """Score a file of weekends and print JSON lines."""
-    from loaders.profiles import read_profile
+    from loaders.profiles import read_v1_profile
     from loaders.weekends import score as score_file
 
-    chosen = [read_profile(name) for name in profile or ["baseline"]]
+    chosen = [read_v1_profile(name) for name in profile or ["baseline"]]
     print_json(score_file(file, chosen))
 
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.tables import SessionKey
-    from engine.v1.calibration import CalibrationProfile
     from loaders.calendar import CalendarReport
     from loaders.connection import Connection
+    from loaders.profiles import Profile
     from loaders.settings import Settings
 
 ENDED_AFTER: Final = {"race": timedelta(hours=3), "sprint": timedelta(hours=2)}
@@ -70,7 +70,7 @@ def list_profiles(settings: Settings) -> pl.DataFrame:
         return profiles.list_profiles(connection)
 
 
-def get_profile(settings: Settings, name: str | None) -> CalibrationProfile:
+def get_profile(settings: Settings, name: str | None) -> Profile:
     """Read a stored profile, the active one if no name is given."""
     with profile_store(settings) as connection:
         return profiles.get_profile(connection, name)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from engine.contract import SHOWN_ROWS, check
 from engine.errors import ContractError
-from engine.tables import TABLES, SessionKey, polars_schema
+from engine.tables import EVIDENCE, TABLES, SessionKey, polars_schema
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,13 +28,19 @@ STAGED: Final = (
     "pit_stops",
     "race_control",
     "weather",
+    "qualifying",
     "filled_columns",
     "overtakes",
     "strategy_events",
     "penalty_events",
     "driver_metrics",
+    "grade_evidence",
+    "session_evidence",
+    "pass_events",
+    "slow_laps",
+    "pit_cycles",
 )
-"""Tables that go to the warehouse; `driver_inputs` stays in the lake."""
+"""Tables that go to the warehouse; `driver_inputs` and `rating_states` stay in the lake."""
 
 REFERENCES: Final = (
     ("laps", "driver_id"),
@@ -44,8 +50,11 @@ REFERENCES: Final = (
     ("strategy_events", "driver_id"),
     ("penalty_events", "driver_id"),
     ("driver_metrics", "driver_id"),
+    ("pass_events", "opponent_id"),
 )
-"""(table, column) whose values must be drivers with an entry in the row's session."""
+"""(table, column) whose values must be drivers with an entry in the row's session.
+
+Evidence refers to a grade, and with it to an entry; who qualified needs none."""
 
 
 class Grading(NamedTuple):
@@ -96,7 +105,8 @@ def checked_tables(
 
     Raises:
         ContractError: a table is missing or unknown, breaks its contract, has rows of another
-            session or grading, lacks a session, or refers to a driver without an entry.
+            session or grading, lacks a session, or refers to a driver without an entry or a grade
+            that is not there.
     """
     named = _named(sessions)
     wrong = [f"{name} is missing" for name in STAGED if name not in tables]
@@ -115,6 +125,7 @@ def checked_tables(
     for name, frame in frames.items():
         for fault, is_faulty in _faults(name, sessions, gradings, entries):
             _refuse(named, name, frame.filter(is_faulty), fault)
+    _refuse_stray_evidence(named, frames, gradings)
     return frames
 
 
@@ -171,6 +182,26 @@ def _faults(
         if referring == table
     ]
     return faults
+
+
+def _refuse_stray_evidence(
+    named: str, frames: Mapping[str, pl.DataFrame], gradings: Collection[Grading]
+) -> None:
+    """Refuse evidence of grades that are not there.
+
+    Raises:
+        ContractError: a row is of no grade of the load, or, of a session as a whole, of none of
+            its gradings.
+    """
+    key = TABLES["driver_metrics"].primary_key()
+    models = {(grading.profile_name, grading.model_version) for grading in gradings}
+    of_session = pl.DataFrame(
+        sorted(models), schema=["profile_name", "model_version"], orient="row"
+    ).cast(pl.String)
+    for name in EVIDENCE.keys() & frames.keys():
+        grades = frames["driver_metrics"] if "driver_id" in frames[name].columns else of_session
+        on = [column for column in key if column in frames[name].columns & grades.columns]
+        _refuse(named, name, frames[name].join(grades, on=on, how="anti"), "are of no grade")
 
 
 def _entry(driver: str) -> pl.Expr:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from engine.v1.calibration import CalibrationProfile
+    from loaders.profiles import Profile
     from loaders.regrade import Frames, Piece
 
     Task = Callable[..., Mapping[str, pa.Table]]
@@ -93,7 +93,7 @@ class RayGrader:
         self._task = ray.remote(max_retries=MAX_RETRIES, num_cpus=1)(task)
 
     def __call__(
-        self, pieces: Iterable[Piece], profiles: Sequence[CalibrationProfile]
+        self, pieces: Iterable[Piece], profiles: Sequence[Profile]
     ) -> Iterator[tuple[Piece, Frames]]:
         """Grade pieces in parallel, and give each as soon as it is graded.
 
@@ -133,7 +133,7 @@ class RayGrader:
 
 def grade_piece(
     tables: Mapping[str, pa.Table],
-    profiles: Sequence[CalibrationProfile],
+    profiles: Sequence[Profile],
     source: str,
     version: str,
 ) -> dict[str, pa.Table]:

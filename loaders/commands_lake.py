@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from engine.tables import SessionKey
-    from engine.v1.calibration import CalibrationProfile
+    from loaders.profiles import Profile
     from loaders.regrade import Grader, RegradeReport
     from loaders.settings import Settings
 
@@ -29,6 +29,13 @@ class Engine(StrEnum):
 
     local = "local"
     ray = "ray"
+
+
+class Model(StrEnum):
+    """Which scoring formulas."""
+
+    v1 = "v1"
+    v2 = "v2"
 
 
 app = typer.Typer(help="The Parquet files of the lake.", no_args_is_help=True)
@@ -46,11 +53,14 @@ def regrade(
     profile: Annotated[
         list[str] | None, typer.Option(help="a stored profile or a JSON file; repeatable")
     ] = None,
+    model: Annotated[
+        list[Model] | None, typer.Option(help="the model's bundled profile; repeatable")
+    ] = None,
     sweep: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="JSON grid of profiles")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Parquet file of a sweep")] = Path("sweep.parquet"),
     *,
+    output: Annotated[Path, typer.Option(help="Parquet file of a sweep")] = Path("sweep.parquet"),
     every: Annotated[bool, typer.Option("--all", help="all seasons of the lake")] = False,
     engine: Annotated[
         Engine, typer.Option(help="here, or on a Ray cluster (RAY_ADDRESS)")
@@ -68,7 +78,7 @@ def regrade(
         _sweep(settings, sweep, output, season, as_json=as_json)
         return
     sessions = _of_round(season, round_number)
-    profiles = _profiles(settings, profile)
+    profiles = _profiles(settings, profile, model)
     with _grader(engine) as grader:
         report = _regrade(settings, profiles, season, sessions, force=force, grader=grader)
     if as_json:
@@ -124,7 +134,7 @@ def collect_garbage(*, as_json: Json = False) -> None:
 
 def _regrade(
     settings: Settings,
-    profiles: list[CalibrationProfile],
+    profiles: list[Profile],
     seasons: list[int] | None,
     sessions: list[SessionKey] | None,
     *,
@@ -160,11 +170,14 @@ def _grader(engine: Engine) -> AbstractContextManager[Grader | None]:
     return cluster()
 
 
-def _profiles(settings: Settings, names: list[str] | None) -> list[CalibrationProfile]:
+def _profiles(
+    settings: Settings, named: list[str] | None, models: list[Model] | None
+) -> list[Profile]:
     """Read the profiles named, from files or the warehouse; the active one if none is."""
     from loaders import administration
-    from loaders.profiles import read_profile
+    from loaders.profiles import OF_MODEL, read_profile
 
+    names = list(dict.fromkeys([*(named or ()), *(OF_MODEL[model] for model in models or ())]))
     if not names:
         return [administration.get_profile(settings, None)]
     return [

@@ -22,7 +22,7 @@ import polars as pl
 from engine.tables import ENTRY, EVIDENCE, SESSION, SessionKey, polars_schema
 from engine.v2.calibration import MODEL_VERSION_V2, profile_frame_v2, quantile_frame
 from engine.v2.clean_laps import is_clean
-from engine.v2.grade import components, for_people, grade_v2
+from engine.v2.grade import SCORED, components, for_people, grade_v2
 from engine.v2.mistakes import penalty_burden, slow_laps
 from engine.v2.pace import clean_laps, entry_pace, pace_fit, session_pace
 from engine.v2.passes import (
@@ -38,7 +38,7 @@ from engine.v2.racecraft import drives, racecraft
 from engine.v2.rating import STATE_SCHEMA, Rating, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from engine.v2.calibration import CalibrationProfileV2
     from loaders.lake import Snapshot
@@ -91,7 +91,8 @@ def previous(
         .select("profile_name", "season", "circuit_id", "at_risk_laps", "passes")
         .cast(PASS_COUNTS_SCHEMA)
     )
-    before = [key for key in _held(seen) if _order(key) < _order(first)]
+    there = seen.scan("rating_states").select(SESSION).unique().collect()["session_id"]
+    before = [key for key in in_order(map(SessionKey.parse, there)) if _order(key) < _order(first)]
     state = NOTHING.states
     if before:
         versions = pl.DataFrame(
@@ -108,14 +109,13 @@ def previous(
     return Previous(state, counted.collect())
 
 
-def _held(seen: Snapshot) -> list[SessionKey]:
-    """List the sessions that have a state, in the order in which they were held."""
-    there = seen.scan("rating_states").select(SESSION).unique().collect()
-    return sorted(map(SessionKey.parse, there["session_id"]), key=_order)
+def in_order(sessions: Iterable[SessionKey]) -> list[SessionKey]:
+    """Sort sessions by time: a sprint comes before its Grand Prix."""
+    return sorted(sessions, key=_order)
 
 
 def _order(key: SessionKey) -> tuple[int, int, bool]:
-    """Order of sessions in time: a sprint comes before its Grand Prix."""
+    """Place of a session in time."""
     return key.season, key.round, key.session_kind == "race"
 
 
@@ -134,7 +134,7 @@ def grade_tables_v2(
 
     Returns:
         The frames of `engine.tables.EVIDENCE` by name, and `grades`: what
-        `engine.v2.grade.for_people` gives. Only sessions with laps are graded; all are rated.
+        `engine.v2.grade.for_people` gives, but for the raw values, which are evidence. Only sessions with laps are graded; all are rated.
 
     Raises:
         ProfileError: there is no profile, or two share a name.
@@ -241,7 +241,8 @@ class _Chain:
             name: keyed[name].select(pl.col(c).cast(t) for c, t in polars_schema(name).items())
             for name in EVIDENCE
         }
-        found["grades"] = for_people(scored, quantile_frame(profiles).lazy()).collect()
+        people = for_people(scored, quantile_frame(profiles).lazy())
+        found["grades"] = people.drop(SCORED.values()).collect()
         return found
 
     def _entry_evidence(self, parts: pl.DataFrame) -> pl.DataFrame:

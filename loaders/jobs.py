@@ -16,22 +16,23 @@ import polars as pl
 from engine.compare import compare
 from engine.filling import on_clock_of
 from engine.tables import SESSION, SessionKey, empty
-from engine.v1.calibration import MODEL_VERSION
+from engine.v2.calibration import CalibrationProfileV2
 from loaders import lake, one_file, postgres, profiles
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash
-from loaders.grading import grade_session, kept_grades
+from loaders.grading import BY_PROFILE, grade_session, with_kept
+from loaders.grading_v2 import Previous, previous
 from loaders.providers import simulated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from engine.v1.calibration import CalibrationProfile
     from loaders.connection import Connection
     from loaders.lake_source import LakeLoad
     from loaders.one_file import Target
     from loaders.postgres import LoadReport
+    from loaders.profiles import Profile
     from loaders.providers import SessionTables
     from loaders.settings import Settings
 
@@ -55,16 +56,19 @@ class IngestReport:
         gaps: what the session lacks, one phrase each; empty if it is complete.
         refused: other providers that were asked, and why theirs was not taken.
         filled: rows of `filled_columns`, by table and column, without the session's id.
+        rating_state: session after which the rating's state was gone on from, under model v2;
+            None under v1, and where nothing was known before.
     """
 
     session: SessionKey
     data_source: str
-    profile: CalibrationProfile
+    profile: Profile
     graded: int
     load: LoadReport
     gaps: tuple[str, ...] = ()
     refused: tuple[Refusal, ...] = ()
     filled: tuple[Mapping[str, object], ...] = ()
+    rating_state: str | None = None
 
     def as_row(self) -> dict[str, object]:
         """Flatten for JSON: one value a key, and the changes by table."""
@@ -74,6 +78,8 @@ class IngestReport:
             "data_source": self.data_source,
             "profile_name": self.profile.name,
             "profile_version": self.profile.version,
+            "model_version": profiles.model_of(self.profile),
+            "rating_state": self.rating_state,
             "graded": self.graded,
             "changed_rows": self.load.changed_rows,
             "gaps": list(self.gaps),
@@ -141,9 +147,11 @@ def ingest_file(
         WarehouseError: the file refused; it is as it was, and the lake has the session.
     """
     fetched = _fetch(session, settings, provider_name, fill_gaps=fill_gaps)
+    tables = _with_known_qualifying(session, settings, fetched.tables)
     profile = profiles.read_profile(profiles.DEFAULT)
-    derived = grade_session(fetched.tables, profile, f"{fetched.provider} {session.session_id}")
-    _write(session, settings, fetched.tables, derived)
+    before = _before(session, settings, profile)
+    derived = grade_session(tables, profile, f"{fetched.provider} {session.session_id}", before)
+    _write(session, settings, tables, derived)
     return one_file.load_file(target, settings, seasons=[session.season], force=force)
 
 
@@ -163,10 +171,28 @@ def _write(
 ) -> None:
     """Write a session to the lake; grades under other profiles stay if their inputs did."""
     marks = {"filled_columns": empty("filled_columns")}
-    stored = lake.snapshot(settings.lake).scan("driver_metrics", sessions=[session]).collect()
-    kept = kept_grades(stored, derived["driver_metrics"])
-    metrics = {"driver_metrics": pl.concat([derived["driver_metrics"], kept])}
-    lake.write_session(settings.lake, session, {**marks, **tables, **derived, **metrics})
+    seen = lake.snapshot(settings.lake)
+    stored = {name: seen.scan(name, sessions=[session]).collect() for name in BY_PROFILE}
+    lake.write_session(settings.lake, session, {**marks, **tables, **with_kept(derived, stored)})
+
+
+def _before(session: SessionKey, settings: Settings, profile: Profile) -> Previous:
+    """Read what the lake knows of the time before a session that the profile's model goes on from.
+
+    For model v1 that is nothing.
+    """
+    second = [profile] if isinstance(profile, CalibrationProfileV2) else []
+    return previous(lake.snapshot(settings.lake), session, second)
+
+
+def _with_known_qualifying(
+    session: SessionKey, settings: Settings, tables: SessionTables
+) -> SessionTables:
+    """Take the lake's qualifying where the provider had none: it may come from a later fetch."""
+    if not tables["qualifying"].is_empty():
+        return tables
+    seen = lake.snapshot(settings.lake)
+    return {**tables, "qualifying": seen.scan("qualifying", sessions=[session]).collect()}
 
 
 def store(
@@ -187,11 +213,13 @@ def store(
         force: go through the load even if the stored data is the same.
     """
     source = tables["sessions"]["data_source"].item()
+    tables = _with_known_qualifying(session, settings, tables)
     lacking = gaps(tables)
     marks = tables.get("filled_columns", empty("filled_columns"))
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
-        derived = grade_session(tables, profile, f"{source} {session.session_id}")
+        before = _before(session, settings, profile)
+        derived = grade_session(tables, profile, f"{source} {session.session_id}", before)
         everything = {**tables, "filled_columns": marks, **derived}
         load = postgres.load_session(
             connection,
@@ -199,7 +227,7 @@ def store(
             everything,
             data_hash=data_hash(everything),
             profile=profile,
-            model_version=MODEL_VERSION,
+            model_version=profiles.model_of(profile),
             refused=refused,
             incomplete=lacking,
             refetch_at=_refetch_at(connection, session) if lacking else None,
@@ -217,6 +245,7 @@ def store(
         gaps=lacking,
         refused=refused,
         filled=tuple(marks.drop(SESSION).sort("table_name", "column_name").to_dicts()),
+        rating_state=next(iter(derived["grade_evidence"]["state_session_id"]), None),
     )
 
 
@@ -247,10 +276,11 @@ def compare_providers(
     """
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
+    before = _before(session, settings, profile)
     sides = []
     for name in (first, second):
         tables = fetch_session(session, settings, [name]).tables
-        everything = {**tables, **grade_session(tables, profile, name)}
+        everything = {**tables, **grade_session(tables, profile, name, before)}
         sides.append({table: frame.lazy() for table, frame in everything.items()})
     one, other = sides[0], on_clock_of(sides[0]["laps"], sides[1])
     return pl.concat(

@@ -312,7 +312,8 @@ def _others(seen: Snapshot, table: str, season: int, ids: Sequence[str]) -> pl.D
 def _renamed(
     frame: pl.DataFrame, rename: Mapping[str, str], rounds: Mapping[str, int]
 ) -> pl.DataFrame:
-    renamed = frame.with_columns(pl.col("session_id").replace(rename))
+    named = [name for name in ("session_id", "state_session_id") if name in frame.columns]
+    renamed = frame.with_columns(pl.col(named).replace(rename))
     if "round" not in frame.columns:
         return renamed
     new = pl.col("session_id").replace_strict(rounds, default=None, return_dtype=pl.Int16)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from engine.errors import ProfileError
 from engine.tables import SLUG_PATTERN
 from engine.v1.calibration import MODEL_VERSION, CalibrationProfile
-from engine.v2.calibration import CalibrationProfileV2
+from engine.v2.calibration import MODEL_VERSION_V2, CalibrationProfileV2
 from loaders.connection import run_file, transaction
 from loaders.settings import RESOURCES
 
@@ -33,6 +33,9 @@ Profile: TypeAlias = CalibrationProfile | CalibrationProfileV2
 
 DEFAULT: Final = "baseline"
 """Profile that is activated when the warehouse has no active one."""
+
+OF_MODEL: Final = {MODEL_VERSION: "baseline", MODEL_VERSION_V2: "v2"}
+"""Bundled profile of each model."""
 
 
 def read_profile(name_or_path: str | Path) -> Profile:
@@ -57,6 +60,21 @@ def read_profile(name_or_path: str | Path) -> Profile:
         ) from None
     except ValidationError as error:
         raise ProfileError(f"{path}: {faults(error)}") from None
+
+
+def read_v1_profile(name_or_path: str | Path) -> CalibrationProfile:
+    """Read a profile of model v1: `read_profile`.
+
+    Raises:
+        ProfileError: it is of another model, too.
+    """
+    profile = read_profile(name_or_path)
+    if isinstance(profile, CalibrationProfile):
+        return profile
+    raise ProfileError(
+        f"{name_or_path} has constants of model {profile.model_version}, and only those of model "
+        f"{MODEL_VERSION} can be used here; name another profile"
+    )
 
 
 def parse_profile(body: str | bytes) -> Profile:

@@ -7,6 +7,9 @@ season is left alone; so an interrupted regrade goes on where it stopped, and a 
 nothing.
 
 Where the grading is done is a parameter (`Grader`): in this process, or by `loaders.cluster`.
+
+Model v2 goes on from one season to the next: its seasons are graded in order, each from the state
+that the lake has of the session before, and a season is due again when one before it is.
 """
 
 from __future__ import annotations
@@ -15,21 +18,23 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-import polars as pl
-
 from engine.errors import DriveGradeError
 from engine.tables import NORMALIZED
 from engine.v1.calibration import MODEL_VERSION
+from engine.v2.calibration import CalibrationProfileV2
 from loaders import lake
-from loaders.grading import engine_fingerprint, grade_tables, kept_grades
+from loaders.grading import BY_PROFILE, engine_fingerprint, grade_tables, with_kept
+from loaders.grading_v2 import NOTHING, Previous, in_order, previous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import polars as pl
+
     from engine.tables import SessionKey
-    from engine.v1.calibration import CalibrationProfile
     from loaders.lake import Snapshot
+    from loaders.profiles import Profile
 
     Frames = dict[str, pl.DataFrame]
 
@@ -65,24 +70,27 @@ class Piece:
         seasons: whose sessions these are.
         read: gives the frames of `engine.tables.NORMALIZED` by name.
         source: where they come from, for messages.
+        before: gives what was known before them; asked once the pieces before are written.
     """
 
     seasons: tuple[int, ...]
     read: Callable[[], Frames]
     source: str
+    before: Callable[[], Previous] = lambda: NOTHING
 
 
 class Grader(Protocol):
     """Where pieces are graded.
 
     Attributes:
-        is_by_season: each season is to be a piece of its own; else as many as fit into memory.
+        is_by_season: each season is to be a piece of its own, and they are graded in any order;
+            else as many as fit into memory, in theirs.
     """
 
     is_by_season: bool
 
     def __call__(
-        self, pieces: Iterable[Piece], profiles: Sequence[CalibrationProfile]
+        self, pieces: Iterable[Piece], profiles: Sequence[Profile]
     ) -> Iterator[tuple[Piece, Frames]]:
         """Give each piece, in any order, with the frames of `engine.tables.DERIVED` by name."""
 
@@ -93,7 +101,7 @@ class LocalGrader:
     is_by_season: bool = False
 
     def __call__(
-        self, pieces: Iterable[Piece], profiles: Sequence[CalibrationProfile]
+        self, pieces: Iterable[Piece], profiles: Sequence[Profile]
     ) -> Iterator[tuple[Piece, Frames]]:
         """Grade each piece when it is asked for.
 
@@ -102,12 +110,12 @@ class LocalGrader:
         """
         for piece in pieces:
             tables = {name: frame.lazy() for name, frame in piece.read().items()}
-            yield piece, grade_tables(tables, profiles, piece.source)
+            yield piece, grade_tables(tables, profiles, piece.source, piece.before())
 
 
 def regrade(
     folder: Path,
-    profiles: Sequence[CalibrationProfile],
+    profiles: Sequence[Profile],
     *,
     seasons: Collection[int] | None = None,
     sessions: Collection[SessionKey] | None = None,
@@ -119,21 +127,23 @@ def regrade(
 
     Args:
         folder: the lake.
-        profiles: what to grade with; grades under other profiles stay, as long as the driver's
-            inputs are the same.
+        profiles: what to grade with, of any model; grades under other profiles stay, as long as
+            their inputs are the same.
         seasons: only these; None for all.
-        sessions: only these; None for all. Then nothing is left alone.
+        sessions: only these; None for all. Then nothing is left alone; for model v2 they must
+            follow one another.
         force: grade also what was made from the same already.
         grader: where it is done; None for here. The grades are the same, to the last bit.
         progress: told after each piece how many of how many seasons are done.
 
     Raises:
-        DriveGradeError: the lake has none of the sessions, or none with laps.
+        DriveGradeError: the lake has none of the sessions, or none with laps; or the grader, or
+            the choice of sessions, leaves no order for model v2.
         LakeError: a file is damaged, or the disk refused; pieces written before stay.
     """
     seen = lake.snapshot(folder)
     wanted = _seasons(seen, seasons, sessions)
-    made_from = {season: _made_from(seen, season, profiles) for season in wanted}
+    made_from = _made_from(seen, profiles)
     is_done = {
         season: not force and sessions is None and _was_made_from(seen, season, made_from[season])
         for season in wanted
@@ -145,8 +155,12 @@ def regrade(
     tell(done, len(wanted))
     grader = grader or LocalGrader()
     is_wanted = None if sessions is None else set(sessions)
+    second = [profile for profile in profiles if isinstance(profile, CalibrationProfileV2)]
+    if second:
+        _refuse_disorder(seen, grader, is_wanted)
+        made_from = _resting_on_done(seen, due, made_from)
     blocks = [[season] for season in due] if grader.is_by_season else _blocks(seen, due, profiles)
-    pieces = (_piece(seen, block, is_wanted) for block in blocks)
+    pieces = (_piece(seen, block, is_wanted, second) for block in blocks)
     for piece, frames in grader(pieces, profiles):
         for name, count in _write(seen, piece, is_wanted, frames, made_from).items():
             rows[name] = rows.get(name, 0) + count
@@ -160,8 +174,46 @@ def regrade(
     )
 
 
+def _refuse_disorder(
+    seen: Snapshot, grader: Grader, sessions: Collection[SessionKey] | None
+) -> None:
+    """See that model v2 can go from session to session.
+
+    Raises:
+        DriveGradeError: the grader takes seasons in any order, or sessions are left out.
+    """
+    if grader.is_by_season:
+        raise DriveGradeError(
+            "model v2 grades season after season, each from the state after the one before: it "
+            "cannot be spread over machines. Nothing was graded; leave out --engine ray"
+        )
+    there = in_order(seen.sessions())
+    places = [place for place, key in enumerate(there) if sessions is None or key in sessions]
+    if sessions is not None and places != list(range(places[0], places[-1] + 1)):
+        named = ", ".join(there[place].session_id for place in places)
+        raise DriveGradeError(
+            f"model v2 goes from session to session, and between {named} others were held. "
+            "Nothing was graded; regrade them one by one, or their seasons"
+        )
+
+
+def _resting_on_done(
+    seen: Snapshot, due: Collection[int], made_from: Mapping[int, str]
+) -> dict[int, str]:
+    """Choose the seasons before which nothing stays undone: others will be due once more."""
+    sound: dict[int, str] = {}
+    for season in sorted(made_from):
+        if season not in due and not _was_made_from(seen, season, made_from[season]):
+            break
+        sound[season] = made_from[season]
+    return sound
+
+
 def _piece(
-    seen: Snapshot, seasons: Sequence[int], sessions: Collection[SessionKey] | None
+    seen: Snapshot,
+    seasons: Sequence[int],
+    sessions: Collection[SessionKey] | None,
+    second: Sequence[CalibrationProfileV2],
 ) -> Piece:
     """Make a piece of seasons, or of some of their sessions.
 
@@ -174,7 +226,11 @@ def _piece(
             name: lake.collect(seen.scan(name, seasons, sessions), seen.lake) for name in NORMALIZED
         }
 
-    return Piece(tuple(seasons), read, f"the lake, {seen.lake}")
+    def before() -> Previous:
+        held = [key for key in seen.sessions(seasons) if sessions is None or key in sessions]
+        return previous(lake.snapshot(seen.lake), in_order(held)[0], second)
+
+    return Piece(tuple(seasons), read, f"the lake, {seen.lake}", before)
 
 
 def _write(
@@ -186,11 +242,12 @@ def _write(
 ) -> dict[str, int]:
     """Write what a piece gave, beside the grades that stay: table → rows the lake now has."""
     there = [key for key in seen.sessions(piece.seasons) if sessions is None or key in sessions]
-    stored = lake.collect(seen.scan("driver_metrics", piece.seasons, sessions), seen.lake)
-    kept = kept_grades(stored, frames["driver_metrics"])
-    graded = {**frames, "driver_metrics": pl.concat([frames["driver_metrics"], kept])}
+    stored = {
+        name: lake.collect(seen.scan(name, piece.seasons, sessions), seen.lake)
+        for name in BY_PROFILE
+    }
     whole = None if sessions else made_from
-    return lake.write(seen.lake, there, graded, made_from=whole, since=seen)
+    return lake.write(seen.lake, there, with_kept(frames, stored), made_from=whole, since=seen)
 
 
 def _tell_nobody(done: int, total: int) -> None:
@@ -220,15 +277,21 @@ def _seasons(
 
 
 def _blocks(
-    seen: Snapshot, seasons: Sequence[int], profiles: Sequence[CalibrationProfile]
+    seen: Snapshot, seasons: Sequence[int], profiles: Sequence[Profile]
 ) -> Iterator[list[int]]:
-    """Divide seasons into blocks that fit into memory; a season is never divided."""
+    """Divide seasons into blocks that fit into memory; a season is never divided.
+
+    Where seasons that the lake has laps of are left out, a block ends.
+    """
     block: list[int] = []
     laps = grades = 0
+    place = {season: number for number, season in enumerate(sorted(seen.manifest.of("laps")))}
     for season in seasons:
         more_laps = seen.manifest.of("laps")[season].rows
         more_grades = seen.manifest.of("entries")[season].rows * len(profiles)
-        if block and (laps + more_laps > BLOCK_LAPS or grades + more_grades > BLOCK_GRADES):
+        follows = block and place[season] == place[block[-1]] + 1
+        is_full = laps + more_laps > BLOCK_LAPS or grades + more_grades > BLOCK_GRADES
+        if block and (is_full or not follows):
             yield block
             block, laps, grades = [], 0, 0
         block.append(season)
@@ -237,14 +300,23 @@ def _blocks(
         yield block
 
 
-def _made_from(seen: Snapshot, season: int, profiles: Sequence[CalibrationProfile]) -> str:
-    """Fingerprint what a season's grades are computed from and by."""
-    parts = [engine_fingerprint(), MODEL_VERSION]
-    parts += sorted(profile.model_dump_json() for profile in profiles)
-    for name in NORMALIZED:
-        file = seen.manifest.of(name).get(season)
-        parts.append(f"{name} {file.sha256 if file else 'none'}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _made_from(seen: Snapshot, profiles: Sequence[Profile]) -> dict[int, str]:
+    """Fingerprint what the grades of each season with laps are computed from and by.
+
+    For model v2 that is also what those of the season before are.
+    """
+    goes_on = any(isinstance(profile, CalibrationProfileV2) for profile in profiles)
+    common = [engine_fingerprint(), MODEL_VERSION]
+    common += sorted(profile.model_dump_json() for profile in profiles)
+    made_from: dict[int, str] = {}
+    before = ""
+    for season in sorted(seen.manifest.of("laps")):
+        parts = [*common, before] if goes_on else list(common)
+        for name in NORMALIZED:
+            file = seen.manifest.of(name).get(season)
+            parts.append(f"{name} {file.sha256 if file else 'none'}")
+        before = made_from[season] = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return made_from
 
 
 def _was_made_from(seen: Snapshot, season: int, fingerprint: str) -> bool:

@@ -23,7 +23,7 @@ from engine.v1.inputs import derive
 from engine.v1.sweep import sweep
 from loaders import lake
 from loaders.grading import track_difficulty
-from loaders.profiles import faults, read_profile
+from loaders.profiles import faults, read_v1_profile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -60,7 +60,7 @@ def read_grid(path: Path) -> list[CalibrationProfile]:
         raise ProfileError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
         raise ProfileError(f"{path}: {faults(error)}") from None
-    base = read_profile(found.base)
+    base = read_v1_profile(found.base)
     constants = set(CalibrationProfile.model_fields) - {"name", "version"}
     if unknown := sorted(found.grid.keys() - constants):
         raise ProfileError(

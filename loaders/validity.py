@@ -23,7 +23,7 @@ from engine.validity.stability import stability
 from loaders import lake, postgres
 from loaders.connection import run_file, transaction
 from loaders.grading import grade_session
-from loaders.profiles import read_profile
+from loaders.profiles import read_v1_profile
 from loaders.validity_files import read_metric, read_ranking, read_votes
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _stabilities(
     """Grade the tested races again with a lap missing, under each profile of model v1."""
     tables = {name: lake.collect(seen.scan(name, wanted.seasons), seen.lake) for name in NORMALIZED}
     return {
-        metric.name: stability(partial(_v1_grades, read_profile(profile)), tables)
+        metric.name: stability(partial(_v1_grades, read_v1_profile(profile)), tables)
         for (model, profile), metric in graded.items()
         if model == MODEL_VERSION
     }

@@ -22,6 +22,9 @@ __all__ = ["PaceConstants", "clean_laps", "entry_pace", "pace_fit", "session_pac
 QUANTILE_STEP: Final = 0.1
 """Half width, in shares of the laps, over which the density at the pace's quantile is taken."""
 
+STEP_TO_SD: Final = 1.4826022185056018 / 2.0**0.5
+"""Median size of the step between two laps of a normal scatter, as their standard deviation."""
+
 MAX_CORRELATION: Final = 0.9
 """Most that successive laps are held to correlate; 19 laps then carry the news of one."""
 
@@ -39,9 +42,11 @@ def entry_pace(fitted: pl.LazyFrame, constants: PaceConstants = DEFAULTS) -> pl.
 
     Returns:
         One row per driver with laps in a session: `clean_laps`, `pace_pct` (against the mean
-        driver of the race), `pace_se_pct` (of this race alone) and `effective_laps` (what the
-        laps weigh against those of other races: less in a race of scattered laps). All but the
-        count are null below `min_laps`, the error also where laps are no more than terms.
+        driver of the race), `pace_se_pct` (of this race alone), `effective_laps` (what the laps
+        weigh against those of other races: less in a race of scattered laps) and `dispersion_pct`
+        (robust standard deviation of a lap, from the median step between successive clean laps
+        of a stint). All but the count are null below `min_laps`, the error also where laps are no
+        more than terms, the dispersion also without such steps.
     """
     laps, has_laps = pl.col("clean_laps"), pl.col("clean_laps") > 0
     centre = exact_sum(pl.when(has_laps).then("driver_pct")) / has_laps.sum()
@@ -52,10 +57,13 @@ def entry_pace(fitted: pl.LazyFrame, constants: PaceConstants = DEFAULTS) -> pl.
     spare = pl.col("fitted_laps") - (drivers + pl.col("fitted_lap_numbers") + 1)
     correlated = (1.0 + pl.col("lap_correlation")) / (1.0 - pl.col("lap_correlation"))
     widened = pl.when(spare > 0).then(correlated * pl.col("fitted_laps") / spare)
+    step = (pl.col("residual_pct") - pl.col("before_pct")).abs()
     return (
-        fitted.group_by(ENTRY)
+        _successive(fitted)
+        .group_by(ENTRY)
         .agg(
             pl.col("driver_pct", "spread_pct").first(),
+            dispersion_pct=step.median() * STEP_TO_SD,
             clean_laps=is_clean().sum().cast(pl.Int32),
             quantile_pct=pl.col("residual_pct").quantile(constants.quantile, "linear"),
         )
@@ -70,7 +78,7 @@ def entry_pace(fitted: pl.LazyFrame, constants: PaceConstants = DEFAULTS) -> pl.
             "clean_laps",
             *(
                 pl.when(laps >= constants.min_laps).then(name).alias(name)
-                for name in ("pace_pct", "pace_se_pct", "effective_laps")
+                for name in ("pace_pct", "pace_se_pct", "effective_laps", "dispersion_pct")
             ),
         )
     )
@@ -86,10 +94,8 @@ def _precision(fitted: pl.LazyFrame, used: PaceConstants) -> pl.LazyFrame:
         pl.col("residual_pct").quantile(used.quantile + step, "linear")
         for step in (-QUANTILE_STEP, QUANTILE_STEP)
     )
-    is_same_stint = pl.col("stint_number") == pl.col("stint_number").shift(1)
     return (
-        keyed(fitted)
-        .with_columns(before_pct=pl.when(is_same_stint).then(of_lap_before("residual_pct")))
+        _successive(fitted)
         .group_by(SESSION)
         .agg(
             lap_correlation=correlation.fill_nan(0.0).clip(0.0, MAX_CORRELATION),
@@ -97,6 +103,14 @@ def _precision(fitted: pl.LazyFrame, used: PaceConstants) -> pl.LazyFrame:
             fitted_laps=is_clean().sum().cast(pl.Int32),
             fitted_lap_numbers=pl.col("lap_number").filter(is_clean()).n_unique().cast(pl.Int32),
         )
+    )
+
+
+def _successive(fitted: pl.LazyFrame) -> pl.LazyFrame:
+    """Add `before_pct`, the residual of the lap just before in the same stint, to every lap."""
+    is_same_stint = pl.col("stint_number") == pl.col("stint_number").shift(1)
+    return keyed(fitted).with_columns(
+        before_pct=pl.when(is_same_stint).then(of_lap_before("residual_pct"))
     )
 
 

@@ -14,10 +14,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.errors import DriveGradeError
-from engine.tables import DERIVED, NORMALIZED, TABLES, SessionKey
+from engine.tables import DERIVED, EVIDENCE, NORMALIZED, TABLES, SessionKey, empty
 from engine.v1.calibration import MODEL_VERSION
 from loaders import lake, regrade
-from loaders.grading import grade_tables, kept_grades
+from loaders.grading import grade_tables, with_kept
 from loaders.providers import simulated
 from loaders.settings import Settings
 from tests.frames import frame
@@ -182,8 +182,32 @@ def test_grades_of_other_inputs_do_not_stay() -> None:
         {**entry, "driver_id": "kept", "profile_name": "baseline", "inputs_hash": "a" * 64},
         {**entry, "driver_id": "changed", "profile_name": "baseline", "inputs_hash": "b" * 64},
     ]
-    stays = kept_grades(frame("driver_metrics", old), frame("driver_metrics", new))
-    assert stays.select("driver_id", "profile_name").rows() == [("kept", "strict")]
+    assert kept(old, new) == [("kept", "strict")]
+
+
+def kept(old: list[dict[str, object]], new: list[dict[str, object]]) -> list[tuple[str, str]]:
+    """Whose grades under which profile of the old ones stay beside the new ones."""
+    nothing = {name: empty(name) for name in EVIDENCE}
+    stored = {**nothing, "driver_metrics": frame("driver_metrics", old)}
+    computed = {**nothing, "driver_metrics": frame("driver_metrics", new)}
+    whole = with_kept(computed, stored)["driver_metrics"][len(new) :]
+    return whole.select("driver_id", "profile_name").rows()
+
+
+def test_a_grade_of_model_v2_stays_while_the_whole_field_is_the_same() -> None:
+    """It was computed from everybody's laps: another driver's correction outdates it, too."""
+    row = {"profile_version": 1, "data_source": "hand", "session_id": "2099-1"}
+    first = {**row, "model_version": MODEL_VERSION, "profile_name": "baseline"}
+    second = {**row, "model_version": "v2", "profile_name": "v2"}
+
+    def rows(grading: dict[str, object], hamilton: str, norris: str) -> list[dict[str, object]]:
+        hashes = {"hamilton": hamilton * 64, "norris": norris * 64}
+        return [{**grading, "driver_id": name, "inputs_hash": h} for name, h in hashes.items()]
+
+    old = rows(second, "a", "b")
+    assert kept(old, rows(first, "a", "b")) == [("hamilton", "v2"), ("norris", "v2")]
+    assert kept(old, rows(first, "a", "c")) == []
+    assert kept(old, rows(first, "a", "b")[:1]) == []
 
 
 def test_one_session_can_be_regraded(folder: Path) -> None:
