@@ -13,11 +13,14 @@ import typer
 
 from engine.errors import DriveGradeError
 from loaders import (
+    commands_calibrate,
+    commands_explain,
     commands_explore,
     commands_history,
     commands_lake,
     commands_load,
     commands_profile,
+    commands_validity,
 )
 from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
 
@@ -33,7 +36,10 @@ app.add_typer(commands_profile.app, name="profile")
 app.add_typer(commands_history.app, name="history")
 app.add_typer(commands_lake.app, name="lake")
 app.command()(commands_lake.regrade)
+app.add_typer(commands_validity.app, name="validity")
+app.add_typer(commands_calibrate.app, name="calibrate")
 app.command()(commands_load.load)
+app.command()(commands_explain.explain)
 app.command()(commands_explore.grades)
 app.command()(commands_explore.sql)
 app.command()(commands_explore.explore)

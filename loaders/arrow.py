@@ -198,10 +198,11 @@ def _refuse_stray_evidence(
     of_session = pl.DataFrame(
         sorted(models), schema=["profile_name", "model_version"], orient="row"
     ).cast(pl.String)
-    for name in EVIDENCE.keys() & frames.keys():
-        grades = frames["driver_metrics"] if "driver_id" in frames[name].columns else of_session
-        on = [column for column in key if column in frames[name].columns & grades.columns]
-        _refuse(named, name, frames[name].join(grades, on=on, how="anti"), "are of no grade")
+    for name in (table for table in STAGED if table in EVIDENCE):
+        is_of_driver = "driver_id" in frames[name].columns
+        grades = frames["driver_metrics"].select(key) if is_of_driver else of_session
+        stray = frames[name].join(grades, on=grades.columns, how="anti")
+        _refuse(named, name, stray, "are of no grade")
 
 
 def _entry(driver: str) -> pl.Expr:

@@ -36,11 +36,11 @@ from loaders.revisions import Delivery, gradings_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from engine.v1.calibration import CalibrationProfile
     from loaders.arrow import Grading
     from loaders.batch import LoadReport
     from loaders.connection import Connection
     from loaders.lake import Snapshot
+    from loaders.profiles import Profile
     from loaders.settings import Settings
 
 
@@ -96,7 +96,7 @@ def load_lake(
 
 
 def _read_ahead(
-    seen: Snapshot, blocks: Sequence[Sequence[int]], profiles: Sequence[CalibrationProfile]
+    seen: Snapshot, blocks: Sequence[Sequence[int]], profiles: Sequence[Profile]
 ) -> Iterator[tuple[Sequence[int], list[Delivery], dict[str, pl.DataFrame]]]:
     """Read and hash each block of seasons while the one before it is being loaded."""
 

@@ -79,6 +79,7 @@ SHORT: Final = {
     "sessions": "races",
     "pit_stops": "stops",
     "race_control": "msgs",
+    "qualifying": "quali",
     "overtakes": "passes",
     "strategy_events": "tyres",
     "penalty_events": "pens",
@@ -103,17 +104,25 @@ def file_target(url: str | None) -> Target | None:
 
 
 def show_load(report: LakeLoad, *, as_json: bool) -> None:
-    """Print a row a season: what became of its sessions, and its rows in lake and warehouse."""
+    """Print a row a season: what became of its sessions, and its rows in lake and warehouse.
+
+    The text leaves out tables of evidence that are equal everywhere; JSON has all.
+    """
     from rich.console import Console
 
+    from engine.tables import EVIDENCE
     from loaders.display import plain_table
 
     rows = report.by_season()
     if as_json:
         print_json(rows)
         return
+    equal = {name for name in EVIDENCE if not any(isinstance(row.get(name), str) for row in rows)}
     table = plain_table(
-        ({SHORT.get(name, name): value for name, value in row.items()} for row in rows),
+        (
+            {SHORT.get(name, name): value for name, value in row.items() if name not in equal}
+            for row in rows
+        ),
         "Lake and warehouse: rows in both, by season",
     )
     table.box = None

@@ -57,7 +57,7 @@ def validity(
 
     settings = read_settings()
     wanted = job.Examination(
-        seasons=_seasons(seasons),
+        seasons=read_seasons(seasons),
         models=tuple(model or ()),
         profiles=tuple(profile or ()),
         metrics=tuple(metric or ()),
@@ -97,8 +97,12 @@ def import_ranking(
     say(f"{source}: {rows} drivers ranked")
 
 
-def _seasons(text: str) -> range:
-    """Read ``2015-2020`` or ``2019``."""
+def read_seasons(text: str) -> range:
+    """Read ``2015-2020`` or ``2019``.
+
+    Raises:
+        BadParameter: it is neither, or runs backwards.
+    """
     found = re.fullmatch(r"(\d{4})(?:-(\d{4}))?", text)
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if not 1950 <= first <= last <= 2100:

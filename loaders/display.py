@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final
 from rich.console import Console
 from rich.table import Table
 
+from engine.v1.calibration import MODEL_VERSION
+from loaders.profiles import model_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -52,6 +55,16 @@ def _grade(grade: object) -> str:
     return f"{grade:.3f}" if isinstance(grade, float) else NOT_KNOWN
 
 
+def _whole(percent: object) -> str:
+    return f"{percent:.0f}" if isinstance(percent, float) else NOT_KNOWN
+
+
+def _interval(row: Mapping[str, object]) -> str:
+    """Write the 90 % interval of a grade of 0 to 100."""
+    low, high = row["grade_low"], row["grade_high"]
+    return NOT_KNOWN if low is None else f"{_whole(low)}–{_whole(high)}"
+
+
 def _points(points: object) -> str:
     return f"{points:g}" if isinstance(points, float) else NOT_KNOWN
 
@@ -86,17 +99,30 @@ def grades_table(rows: Sequence[Mapping[str, object]], width: int) -> Table:
     )
     is_wide = width >= WIDE
     score = _bar if is_wide else _number
+    is_v1 = head["model_version"] == MODEL_VERSION
+    grade: dict[str, Callable[[Mapping[str, object]], str]] = (
+        {"Grade": lambda row: _grade(row["total_grade"])}
+        if is_v1
+        else {
+            "Grade": lambda row: _whole(row["grade"]),
+            "90 %": _interval,
+            "Total": lambda row: _grade(row["total_grade"]),
+        }
+    )
+    of_v1: dict[str, Callable[[Mapping[str, object]], str]] = {
+        "Strategy" if is_wide else "Strat": lambda row: score(row["team_strategy_score"]),
+        "Passes": lambda row: _text(row["on_track_events"]),
+    }
     columns: dict[str, Callable[[Mapping[str, object]], str]] = {
         "Driver": (lambda row: _text(row["driver_name"])) if is_wide else _driver_code,
         **({"Team": lambda row: _text(row["team_name"])} if is_wide else {}),
         "Finish": _finish,
         "Grid": lambda row: _text(row["grid_position"]),
-        "Grade": lambda row: _grade(row["total_grade"]),
+        **grade,
         "Consistency" if is_wide else "Cons": lambda row: score(row["consistency_score"]),
         "Racecraft" if is_wide else "Race": lambda row: score(row["racecraft_score"]),
         "Penalty" if is_wide else "Pen": lambda row: score(row["penalty_score"]),
-        "Strategy" if is_wide else "Strat": lambda row: score(row["team_strategy_score"]),
-        "Passes": lambda row: _text(row["on_track_events"]),
+        **(of_v1 if is_v1 else {}),
     }
     for heading in columns:
         is_text = heading in {"Driver", "Team", "Finish"}
@@ -176,9 +202,17 @@ def _load_line(report: IngestReport, session: str) -> str:
         return f"{session}: unchanged since the last load, no row written"
     return (
         f"{session}: {report.graded} drivers graded with profile {report.profile.name} "
-        f"{report.profile.version}, "
-        f"{report.load.changed_rows} rows changed"
+        f"{report.profile.version}{_state(report)}, {report.load.changed_rows} rows changed"
     )
+
+
+def _state(report: IngestReport) -> str:
+    """Say what the rating of model v2 went on from; nothing for v1."""
+    if model_of(report.profile) == MODEL_VERSION:
+        return ""
+    if report.rating_state is None:
+        return ", the first race that is rated"
+    return f", rated from the state after {report.rating_state}"
 
 
 def show_comparison(

@@ -37,6 +37,7 @@ QUALITIES: Final[Mapping[str, tuple[str, str | None, str]]] = {
     "vote pct": ("vote percentile", None, "tested"),
     "vote top 3": ("vote top 3", None, "tested"),
     "vote ρ": ("vote correlation", None, "tested"),
+    "later pct": ("later vote percentile", None, "tested"),
     "hiring": ("hiring", None, "all"),
     "lap rms": ("missing lap rms", None, "tested"),
     "lap ρ": ("missing lap correlation", None, "tested"),
@@ -47,7 +48,7 @@ OUTCOMES: Final = ("pace", "finish", "qualifying")
 
 GATE_COLUMNS: Final = ("metric", "measure", "outcome", "scope", "value", "bound", "state")
 
-WIDTH: Final = 220
+WIDTH: Final = 260
 """Characters of the widest table."""
 
 

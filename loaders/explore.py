@@ -23,6 +23,8 @@ from loaders.settings import RESOURCES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from polars._typing import PolarsDataType
+
     from loaders.lake import Snapshot
     from loaders.settings import Settings
 
@@ -30,11 +32,15 @@ VIEWS: Final = (
     "sessions",
     "entries",
     "grades",
+    "grade_evidence",
+    "ratings",
     "laps",
     "stints",
     "starts",
     "overtakes",
+    "pass_events",
     "pit_stops",
+    "team_pit_cycles",
     "penalties",
     "standings",
     "season_standings",
@@ -72,9 +78,8 @@ _TYPES: Final = {
     pl.Enum: "varchar",
     pl.Date: "date",
     pl.Datetime: "timestamp with time zone",
-    pl.List: "double[]",
 }
-"""DuckDB's type of each dtype that contracts use; lists are of floats."""
+"""DuckDB's type of each dtype that contracts use, lists aside."""
 
 _OFFLINE: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": False,
@@ -214,9 +219,7 @@ def _stored(seen: Snapshot, table: str) -> str:
     """
     types = {"season": "smallint"}
     types |= {
-        name: _TYPES[dtype.base_type()]
-        for name, dtype in polars_schema(table).items()
-        if name != "season"
+        name: _type(dtype) for name, dtype in polars_schema(table).items() if name != "season"
     }
     if paths := seen.files(table).values():
         columns = ", ".join(f'"{name}"' for name in types)
@@ -225,6 +228,13 @@ def _stored(seen: Snapshot, table: str) -> str:
         return f"select {columns} from read_parquet([{files}], {hive})"  # noqa: S608 - quoted
     columns = ", ".join(f'null::{dtype} as "{name}"' for name, dtype in types.items())
     return f"select {columns} where false"
+
+
+def _type(dtype: PolarsDataType) -> str:
+    """Name DuckDB's type of a dtype that contracts use."""
+    if isinstance(dtype, pl.List):
+        return f"{_type(dtype.inner)}[]"
+    return _TYPES[dtype.base_type()]
 
 
 def _body(view: str) -> str:

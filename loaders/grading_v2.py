@@ -134,7 +134,8 @@ def grade_tables_v2(
 
     Returns:
         The frames of `engine.tables.EVIDENCE` by name, and `grades`: what
-        `engine.v2.grade.for_people` gives, but for the raw values, which are evidence. Only sessions with laps are graded; all are rated.
+        `engine.v2.grade.for_people` gives, but for the raw values, which are evidence. Only
+        sessions with laps are graded; all are rated.
 
     Raises:
         ProfileError: there is no profile, or two share a name.
@@ -165,9 +166,15 @@ class _Chain:
         self.profile = profile
         self.sessions, self.entries = pl.collect_all([tables["sessions"], tables["entries"]])
         laps = tables["laps"]
-        self.fit = pace_fit(clean_laps(laps, profile.clean_laps), profile.pace).collect()
+        self.fit = pace_fit(clean_laps(laps, profile.clean_laps), profile.pace).collect(
+            engine="in-memory"  # a plan of many small steps on whole columns
+        )
         self.pace, self.shared = pl.collect_all(
-            [entry_pace(self.fit.lazy(), profile.pace), session_pace(self.fit.lazy(), profile.pace)]
+            [
+                entry_pace(self.fit.lazy(), profile.pace),
+                session_pace(self.fit.lazy(), profile.pace),
+            ],
+            engine="in-memory",
         )
         qualifying = tables["qualifying"].collect()
         self.state = before.states.filter(profile_name=profile.name)

@@ -13,19 +13,39 @@ from engine.errors import ProfileError
 from engine.tables import ENTRY, SESSION, STORED, TABLES, SessionKey
 from engine.v1.calibration import MODEL_VERSION, CalibrationProfile, profile_frame
 from engine.v1.grade import COMPONENTS, grade, published
+from engine.v2.calibration import (
+    MODEL_VERSION_V2,
+    CalibrationProfileV2,
+    profile_frame_v2,
+    quantile_frame,
+)
+from engine.v2.grade import COMPONENTS_V2_SCHEMA, SCORED, for_people, grade_v2
 from loaders import lake
 from loaders.arrow import STAGED, Grading
+from loaders.fingerprint import hashed_tables
 from loaders.manifest import LakeError
+from loaders.profiles import parse_profile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from loaders.lake import Snapshot
+    from loaders.profiles import Profile
 
 GRADE: Final = (*ENTRY, *Grading._fields)
 """Key of a grade, the version of its profile included."""
 
-SCORES: Final = (*(component.score_name for component in COMPONENTS), "total_grade")
+TOTALS: Final = ("total_grade", "total_grade_low", "total_grade_high")
+
+SCORES: Final = {
+    MODEL_VERSION: (*(component.score_name for component in COMPONENTS), TOTALS[0]),
+    MODEL_VERSION_V2: (
+        *(f"{part}_score" for part in SCORED),
+        *TOTALS,
+        *(total.removeprefix("total_") for total in TOTALS),
+    ),
+}
+"""What each model publishes that follows from what is stored beside it."""
 
 GRADE_TOLERANCE: Final = 1e-9
 """By how much a grade that is computed again may differ."""
@@ -145,8 +165,8 @@ def lake_gradings(seen: Snapshot) -> list[Grading]:
 
 def known_profiles(
     gradings: Iterable[Grading], bodies: Iterable[tuple[str, int, str]]
-) -> list[CalibrationProfile]:
-    """Choose the stored profiles that gradings name.
+) -> list[Profile]:
+    """Choose the stored profiles that gradings name, of any model.
 
     Args:
         gradings: what grades were computed with.
@@ -165,11 +185,11 @@ def known_profiles(
             "Nothing was loaded; import the profile with: drivegrade profile import FILE, or "
             "regrade the lake under profiles that are stored"
         )
-    return [CalibrationProfile.model_validate_json(stored[key]) for key in wanted]
+    return [parse_profile(stored[key]) for key in wanted]
 
 
 def read_tables(
-    seen: Snapshot, seasons: Collection[int], profiles: Sequence[CalibrationProfile]
+    seen: Snapshot, seasons: Collection[int], profiles: Sequence[Profile]
 ) -> dict[str, pl.DataFrame]:
     """Read all tables of seasons, and see that their grades are those of the stored profiles.
 
@@ -182,39 +202,57 @@ def read_tables(
     return tables
 
 
-def refuse_other_constants(
-    tables: Mapping[str, pl.DataFrame], profiles: Sequence[CalibrationProfile]
-) -> None:
+def refuse_other_constants(tables: Mapping[str, pl.DataFrame], profiles: Sequence[Profile]) -> None:
     """See that grades are what the profiles give that they name.
 
-    A grade names a profile and its version, not its constants. So it is computed once more from
-    the inputs beside it, under the profile as it is stored, by the model of this program.
+    A grade names a profile and its version, not its constants. So it is computed once more under
+    the profile as it is stored, by the model of this program: one of model v1 from the inputs
+    beside it, one of v2 from its evidence, as far as that goes: scores, total and grade.
 
     Args:
-        tables: `driver_metrics`, `driver_inputs` and `overtakes` of the same sessions.
+        tables: `driver_metrics`, `driver_inputs`, `overtakes` and `grade_evidence` of the same
+            sessions.
         profiles: the stored ones.
 
     Raises:
         ProfileError: some differ by more than `GRADE_TOLERANCE`.
     """
-    stored = tables["driver_metrics"].filter(model_version=MODEL_VERSION).lazy()
     inputs, overtakes = tables["driver_inputs"].lazy(), tables["overtakes"].lazy()
+    for layer in _layers([one for one in profiles if isinstance(one, CalibrationProfile)]):
+        graded = grade(inputs, overtakes, profile_frame(layer).lazy())
+        _refuse_others(tables["driver_metrics"], MODEL_VERSION, published(graded, inputs))
+    evidence = tables["grade_evidence"].lazy().drop("car_pct")
+    parts = evidence.rename({"scored_car_pct": "car_pct"})
+    for one in (one for one in profiles if isinstance(one, CalibrationProfileV2)):
+        own = parts.filter(profile_name=one.name).select(COMPONENTS_V2_SCHEMA.names())
+        scored = grade_v2(own, profile_frame_v2([one]).lazy())
+        now = for_people(scored, quantile_frame([one]).lazy())
+        _refuse_others(tables["driver_metrics"], MODEL_VERSION_V2, now)
+
+
+def _refuse_others(metrics: pl.DataFrame, model: str, now: pl.LazyFrame) -> None:
+    """Refuse grades of a model that differ from those that were computed again.
+
+    Raises:
+        ProfileError: there are such grades.
+    """
+    scores = SCORES[model]
     differs = pl.any_horizontal(
         (pl.col(name) - pl.col(f"{name}_now")).abs().fill_null(0) > GRADE_TOLERANCE
-        for name in SCORES
+        for name in scores
     ) | pl.any_horizontal(
-        pl.col(name).is_null() != pl.col(f"{name}_now").is_null() for name in SCORES
+        pl.col(name).is_null() != pl.col(f"{name}_now").is_null() for name in scores
     )
-    for layer in _layers(profiles):
-        now = published(grade(inputs, overtakes, profile_frame(layer).lazy()), inputs)
-        wrong = (
-            stored.join(now.select(*GRADE, *SCORES), on=GRADE, suffix="_now")
-            .filter(differs)
-            .sort(GRADE)
-            .collect(engine="streaming")
-        )
-        if not wrong.is_empty():
-            _refuse(wrong)
+    wrong = (
+        metrics.lazy()
+        .filter(model_version=model)
+        .join(now.select(*GRADE, *scores), on=GRADE, suffix="_now")
+        .filter(differs)
+        .sort(GRADE)
+        .collect(engine="streaming")
+    )
+    if not wrong.is_empty():
+        _refuse(wrong)
 
 
 def _layers(profiles: Sequence[CalibrationProfile]) -> Iterator[list[CalibrationProfile]]:
@@ -259,7 +297,7 @@ def data_hashes(tables: Mapping[str, pl.DataFrame]) -> dict[SessionKey, str]:
     """
     sessions = tables["sessions"].select(*SessionKey._fields, *SESSION)
     digests = {row[-1]: hashlib.sha256() for row in sessions.rows()}
-    for name in sorted(tables):
+    for name in hashed_tables(tables):
         frame = tables[name].sort(TABLES[name].primary_key())
         text = pl.struct(pl.all()).struct.json_encode()
         texts = dict(

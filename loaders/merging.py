@@ -2,7 +2,8 @@
 
 Tables are replaced as sets, session by session: rows that a session no longer has are deleted,
 new ones inserted, different ones updated and equal ones not touched. What that took is counted by
-session; seasons, circuits, teams and drivers are of no one session.
+session; seasons, circuits, teams and drivers are of no one session. Evidence that goes with its
+grade is not counted beside it.
 """
 
 from __future__ import annotations
@@ -40,11 +41,17 @@ AFTER_RACES: Final = (
     ("pit_stops", "public.pit_stops"),
     ("race_control_messages", "public.race_control_messages"),
     ("weather_readings", "public.weather_readings"),
+    ("qualifying", "public.qualifying"),
     ("filled_columns", "core.filled_columns"),
     ("overtake_events", "core.overtake_events"),
     ("strategy_events", "core.strategy_events"),
     ("penalty_events", "core.penalty_events"),
     ("driver_metrics", "core.driver_metrics"),
+    ("grade_evidence", "core.grade_evidence"),
+    ("session_evidence", "core.session_evidence"),
+    ("pass_events", "core.pass_events"),
+    ("slow_laps", "core.slow_laps"),
+    ("pit_cycles", "core.pit_cycles"),
     ("withdrawn_entries", "core.entries"),
     ("calendar_events", "public.calendar_events"),
 )

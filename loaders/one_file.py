@@ -37,13 +37,13 @@ from loaders.lake_source import (
     wanted_seasons,
 )
 from loaders.one_file_store import Store
-from loaders.profiles import BUNDLED, read_profile
+from loaders.profiles import bundled_files, read_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from engine.v1.calibration import CalibrationProfile
     from loaders.connection import Connection
+    from loaders.profiles import Profile
     from loaders.settings import Settings
 
 URL: Final = re.compile(r"^(?P<kind>sqlite|duckdb):///(?P<path>[^?#]+)$")
@@ -70,7 +70,7 @@ def load_file(
     settings: Settings,
     *,
     seasons: Collection[int] | None = None,
-    profiles: Sequence[CalibrationProfile] = (),
+    profiles: Sequence[Profile] = (),
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> LakeLoad:
@@ -102,7 +102,7 @@ def load_file(
     with _open(target) as connection, transaction(connection, f"loading {target.path}"):
         file = Store(target.kind, str(target.path), connection)
         file.create()
-        bundled = [read_profile(path) for path in sorted(BUNDLED.glob("*.json"))]
+        bundled = [read_profile(path) for path in bundled_files()]
         file.add_profiles([*bundled, *profiles])
         known = known_profiles(lake_gradings(seen), file.profiles())
         seasons_done = []

@@ -14,14 +14,14 @@ from loaders.errors import WarehouseError
 from loaders.lake_source import data_hashes
 from loaders.merging import GRADE_SUM_TOLERANCE
 from loaders.one_file_tables import KEYS, SCHEMAS, TARGETS, target_rows
-from loaders.profiles import DEFAULT
+from loaders.profiles import DEFAULT, parse_profile
 from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from engine.v1.calibration import CalibrationProfile
     from loaders.connection import Connection
+    from loaders.profiles import Profile
 
 _RACE: Final = pl.Schema(
     {
@@ -44,7 +44,11 @@ class Store:
         self._do((RESOURCES / "sql" / f"{file}.sql").read_text(encoding="utf-8"), *parameters)
 
     def create(self) -> None:
-        """Make the tables that are not there."""
+        """Make the tables that are not there.
+
+        Raises:
+            WarehouseError: one is there with other columns.
+        """
         if self._kind == "duckdb":
             for schema in sorted({name.partition(".")[0] for name in SCHEMAS}):
                 self._do(f"create schema if not exists {schema}")
@@ -54,13 +58,29 @@ class Store:
             if name == "core.entries":
                 columns.append("unique (race_id, driver_id)")
             self._do(f"create table if not exists {name} ({', '.join(columns)})")
+            self._refuse_other_columns(name)
+
+    def _refuse_other_columns(self, name: str) -> None:
+        """Refuse a table that was made with other columns.
+
+        Raises:
+            WarehouseError: it was, by another version of the program or by somebody else.
+        """
+        there = self._ask(f"select * from {name} limit 0").columns  # noqa: S608 - our table
+        if there != list(SCHEMAS[name]):
+            moved = sorted(set(there) ^ set(SCHEMAS[name])) or ["their order"]
+            raise WarehouseError(
+                f"{self._name} was made by another version: {name} differs in "
+                f"{', '.join(moved)}. It is as it was; the lake has all that is in it, so remove "
+                "it or name another file, and load again"
+            )
 
     def profiles(self) -> list[tuple[str, int, str]]:
         """Name, version and JSON of each stored profile."""
         query = "select profile_name, profile_version, body from config.calibration_profiles"
         return [(name, version, body) for name, version, body in self._ask(query).rows()]
 
-    def add_profiles(self, profiles: Sequence[CalibrationProfile]) -> None:
+    def add_profiles(self, profiles: Sequence[Profile]) -> None:
         """Store the profiles that are new; the first `baseline` is active.
 
         Raises:
@@ -69,7 +89,7 @@ class Store:
         stored = {(name, version): body for name, version, body in self.profiles()}
         for profile in profiles:
             key = (profile.name, profile.version)
-            if key in stored and profile.model_validate_json(stored[key]) != profile:
+            if key in stored and parse_profile(stored[key]) != profile:
                 raise ProfileError(
                     f"{self._name} has profile {profile.name} version {profile.version} "
                     "with other constants. Nothing was loaded; give the changed profile another "

@@ -24,13 +24,22 @@ TARGETS: Final[Mapping[str, str]] = {
     "pit_stops": "public.pit_stops",
     "race_control": "public.race_control_messages",
     "weather": "public.weather_readings",
+    "qualifying": "public.qualifying",
     "filled_columns": "core.filled_columns",
     "overtakes": "core.overtake_events",
     "strategy_events": "core.strategy_events",
     "penalty_events": "core.penalty_events",
     "driver_metrics": "core.driver_metrics",
+    "grade_evidence": "core.grade_evidence",
+    "session_evidence": "core.session_evidence",
+    "pass_events": "core.pass_events",
+    "slow_laps": "core.slow_laps",
+    "pit_cycles": "core.pit_cycles",
 }
 """Where the rows of each table of the lake go."""
+
+NO_ENTRY_NEEDED: Final = frozenset({"qualifying"})
+"""Tables of drivers who may have no entry: they keep the driver's id."""
 
 _UTC: Final = pl.Datetime("us", "UTC")
 
@@ -46,8 +55,9 @@ def _schema(table: str) -> dict[str, pl.DataType]:
         return {"race_id": pl.Int64(), "slug": pl.String(), **columns, "event_key": pl.String()}
     if table == "entries":
         return {"entry_id": pl.Int64(), "race_id": pl.Int64(), **columns}
-    if columns.pop("driver_id", None) is None:
+    if not _is_of_entry(table):
         return {"race_id": pl.Int64(), **columns}
+    del columns["driver_id"]
     graded = {"graded_at": _UTC} if table == "driver_metrics" else {}
     return {"entry_id": pl.Int64(), **columns, **graded}
 
@@ -56,9 +66,15 @@ def _key(table: str) -> tuple[str, ...]:
     """Give the primary key of a contract with the numbers that stand for its parts."""
     if table in {"sessions", "entries"}:
         return ("race_id",) if table == "sessions" else ("entry_id",)
-    number = "entry_id" if "driver_id" in TABLES[table].primary_key() else "race_id"
-    rest = [n for n in TABLES[table].primary_key() if n not in {"session_id", "driver_id"}]
-    return (number, *rest)
+    parts = TABLES[table].primary_key()
+    if not _is_of_entry(table):
+        return ("race_id", *(name for name in parts if name != "session_id"))
+    return ("entry_id", *(name for name in parts if name not in {"session_id", "driver_id"}))
+
+
+def _is_of_entry(table: str) -> bool:
+    """Tell whether the rows of a table are of one driver's entry."""
+    return "driver_id" in TABLES[table].primary_key() and table not in NO_ENTRY_NEEDED
 
 
 SCHEMAS: Final[Mapping[str, Mapping[str, pl.DataType]]] = {
@@ -150,7 +166,7 @@ def target_rows(
     for table, name in TARGETS.items():
         if table == "sessions":
             continue
-        if "driver_id" in TABLES[table].primary_key():
+        if _is_of_entry(table):
             rows = frames[table].join(keys, on=["session_id", "driver_id"])
         else:
             ids = numbered.select("race_id", session_id="slug")

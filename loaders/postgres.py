@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from engine.tables import SessionKey
-    from engine.v1.calibration import CalibrationProfile
+    from loaders.profiles import Profile
     from loaders.settings import Settings
 
 __all__ = [
@@ -83,7 +83,7 @@ def load_session(
     tables: Mapping[str, pl.DataFrame],
     *,
     data_hash: str,
-    profile: CalibrationProfile,
+    profile: Profile,
     model_version: str,
     force: bool = False,
     refused: Sequence[tuple[str, str]] = (),

@@ -15,25 +15,34 @@ import polars as pl
 
 from engine.errors import DriveGradeError
 from engine.tables import ENTRY, LAP, NORMALIZED
-from engine.v1.calibration import MODEL_VERSION
+from engine.v2.calibration import CalibrationProfileV2
 from engine.v2.clean_laps import clean_laps, is_clean
 from engine.validity.gates import examine_gates
-from engine.validity.proof import FIRST_SEASON, Metric, baseline_metrics, history, prove
+from engine.validity.proof import (
+    FIRST_SEASON,
+    LATER_VOTES,
+    Metric,
+    baseline_metrics,
+    history,
+    prove,
+)
 from engine.validity.stability import stability
 from loaders import lake, postgres
 from loaders.connection import run_file, transaction
 from loaders.grading import grade_session
-from loaders.profiles import read_v1_profile
+from loaders.grading_v2 import NOTHING, in_order, previous
+from loaders.profiles import read_profile
 from loaders.validity_files import read_metric, read_ranking, read_votes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    from engine.v1.calibration import CalibrationProfile
     from engine.validity.estimates import Estimate
     from engine.validity.proof import History
+    from loaders.grading_v2 import Previous
     from loaders.lake import Snapshot
+    from loaders.profiles import Profile
     from loaders.settings import Settings
 
 
@@ -54,7 +63,7 @@ class Examination:
         states: name → file of a metric that says what was known before the race.
         votes: file of the votes for the Driver of the Day.
         rankings: names of imported rankings.
-        with_stability: grade the tested races of model v1 once more, with a lap missing.
+        with_stability: grade the tested races once more, with a lap missing.
     """
 
     seasons: range
@@ -66,6 +75,12 @@ class Examination:
     votes: Path | None = None
     rankings: tuple[str, ...] = ()
     with_stability: bool = False
+
+    @property
+    def known(self) -> range:
+        """Seasons that are read: up to the last tested one or, for votes, the last voted one."""
+        stop = self.seasons.stop if self.votes is None else LATER_VOTES.stop
+        return range(FIRST_SEASON, max(stop, self.seasons.stop))
 
 
 @dataclass(frozen=True)
@@ -84,27 +99,32 @@ class ValidityReport:
 def examine(settings: Settings, wanted: Examination) -> ValidityReport:
     """Examine the metrics of the lake, of files, and the baselines.
 
-    The newest model of the lake and the metrics of files are the candidates: their gain over all
-    others is told, and they are held against the gates.
+    The newest model of the lake (its grade, and its rating if it has one) and the metrics of files
+    are the candidates: their gain over all others is told, and they are held against the gates.
 
     Raises:
         ValidityError: the lake has no laps of the tested seasons, or a model, profile or metric
             that is asked for is not there.
         ContractError: a file breaks a rule.
         LakeError: the lake cannot be read.
+        ProfileError: a profile whose stability is asked for is not a bundled one.
         WarehouseError: PostgreSQL refused to give a ranking.
     """
     seen = lake.snapshot(settings.lake)
     known = _history(seen, wanted)
-    graded = _model_metrics(seen, wanted)
+    graded = _model_grades(seen, wanted)
+    rated = _model_ratings(seen, wanted, graded)
     files = [Metric(name, read_metric(path)) for name, path in wanted.grades.items()]
     states = [
         Metric(name, read_metric(path), is_state=True) for name, path in wanted.states.items()
     ]
-    metrics = _chosen([*baseline_metrics(known), *graded.values(), *files, *states], wanted)
+    of_models = [*graded.values(), *rated.values()]
+    metrics = _chosen([*baseline_metrics(known), *of_models, *files, *states], wanted)
     newest = max((model for model, _ in graded), default=None)
-    candidates = [metric for (model, _), metric in graded.items() if model == newest]
-    candidates = [metric for metric in [*candidates, *files, *states] if metric in metrics]
+    of_newest = [
+        metric for one in (graded, rated) for (model, _), metric in one.items() if model == newest
+    ]
+    candidates = [metric for metric in [*of_newest, *files, *states] if metric in metrics]
     votes = None if wanted.votes is None else read_votes(wanted.votes, known.entries)
     proof = prove(
         metrics,
@@ -128,8 +148,8 @@ def examine(settings: Settings, wanted: Examination) -> ValidityReport:
 
 
 def _history(seen: Snapshot, wanted: Examination) -> History:
-    """Read what metrics are examined on, up to the last tested season."""
-    seasons = range(FIRST_SEASON, wanted.seasons.stop)
+    """Read what metrics are examined on."""
+    seasons = wanted.known
     laps = clean_laps(seen.scan("laps", seasons)).filter(is_clean())
     plans = {
         "sessions": seen.scan("sessions", seasons),
@@ -149,12 +169,11 @@ def _history(seen: Snapshot, wanted: Examination) -> History:
     return known
 
 
-def _model_metrics(seen: Snapshot, wanted: Examination) -> dict[tuple[str, str], Metric]:
+def _model_grades(seen: Snapshot, wanted: Examination) -> dict[tuple[str, str], Metric]:
     """Read the total grades by model version and profile, oldest model first."""
-    seasons = range(FIRST_SEASON, wanted.seasons.stop)
     columns = ("model_version", "profile_name")
     grades = lake.collect(
-        seen.scan("driver_metrics", seasons).select(*columns, *ENTRY, value="total_grade"),
+        seen.scan("driver_metrics", wanted.known).select(*columns, *ENTRY, value="total_grade"),
         seen.lake,
     )
     there = grades.select(columns).unique().sort(columns).rows()
@@ -177,6 +196,26 @@ def _model_metrics(seen: Snapshot, wanted: Examination) -> dict[tuple[str, str],
     }
 
 
+def _model_ratings(
+    seen: Snapshot, wanted: Examination, graded: Mapping[tuple[str, str], Metric]
+) -> dict[tuple[str, str], Metric]:
+    """Read what rated models knew of the drivers before each weekend."""
+    columns = ("model_version", "profile_name")
+    known = (
+        seen.scan("grade_evidence", wanted.known)
+        .select(*columns, *ENTRY, value="rating_before_pct")
+        .drop_nulls("value")
+    )
+    rated = lake.collect(known, seen.lake).partition_by(columns, as_dict=True)
+    return {
+        (model, profile): Metric(
+            f"{model} {profile} rating", rated[model, profile].drop(columns), is_state=True
+        )
+        for model, profile in graded
+        if (model, profile) in rated
+    }
+
+
 def _chosen(metrics: Sequence[Metric], wanted: Examination) -> list[Metric]:
     """Keep the metrics asked for."""
     names = [metric.name for metric in metrics]
@@ -192,18 +231,22 @@ def _chosen(metrics: Sequence[Metric], wanted: Examination) -> list[Metric]:
 def _stabilities(
     seen: Snapshot, wanted: Examination, graded: Mapping[tuple[str, str], Metric]
 ) -> dict[str, dict[str, Estimate]]:
-    """Grade the tested races again with a lap missing, under each profile of model v1."""
+    """Grade the tested races again with a lap missing, under each profile that is bundled."""
     tables = {name: lake.collect(seen.scan(name, wanted.seasons), seen.lake) for name in NORMALIZED}
-    return {
-        metric.name: stability(partial(_v1_grades, read_v1_profile(profile)), tables)
-        for (model, profile), metric in graded.items()
-        if model == MODEL_VERSION
-    }
+    first = in_order(seen.sessions(wanted.seasons))[0]
+    found = {}
+    for (_, name), metric in graded.items():
+        profile = read_profile(name)
+        before = NOTHING
+        if isinstance(profile, CalibrationProfileV2):
+            before = previous(seen, first, [profile])
+        found[metric.name] = stability(partial(_grades, profile, before), tables)
+    return found
 
 
-def _v1_grades(profile: CalibrationProfile, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Grade tables with model v1, as a metric."""
-    graded = grade_session(tables, profile, "the lake")
+def _grades(profile: Profile, before: Previous, tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Grade tables, as a metric."""
+    graded = grade_session(tables, profile, "the lake", before)
     return graded["driver_metrics"].select(*ENTRY, value="total_grade")
 
 

@@ -93,11 +93,10 @@ def test_providers_know_neither_each_other_nor_the_warehouse(path: Path) -> None
 def test_modules_are_small_and_named_for_what_they_hold(path: Path) -> None:
     """A longer file has two purposes, and a helper is somebody's."""
     assert path.stem not in BAD_NAMES
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES.get(path.stem, 350)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
 
 
-MAX_LINES = {"tables": 520}
-"""All contracts stand in one file on purpose: a table is looked up, not read through."""
+MAX_LINES = 350
 
 
 def test_help_loads_nothing_heavy() -> None:

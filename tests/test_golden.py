@@ -9,14 +9,17 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
-from engine.tables import NORMALIZED, TABLES
-from loaders.grading import grade_session
+from engine.tables import ENTRY, NORMALIZED, SESSION, TABLES
+from loaders.grading import grade_tables
+from loaders.grading_v2 import GRADING
 from loaders.providers import simulated
 from loaders.settings import Settings
 from loaders.weekends import SCORE_COLUMNS
 from tests.profiles import BASELINE_PROFILE
+from tests.profiles_v2 import V2_PROFILE
 from tests.real_races import FOLDERS
 
 if TYPE_CHECKING:
@@ -26,6 +29,17 @@ if TYPE_CHECKING:
     from tests.conftest import RealRace
 
     Golden = Callable[[str, pl.DataFrame], None]
+
+
+V2_COLUMNS = (
+    "grade",
+    "grade_low",
+    "grade_high",
+    "total_grade",
+    "consistency_score",
+    "racecraft_score",
+    "penalty_score",
+)
 
 
 def summary(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -44,16 +58,27 @@ def summary(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def grades(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Grades under the baseline profile, by driver."""
-    derived = grade_session(tables, BASELINE_PROFILE, "golden")
-    columns = ["driver_id", "expected_delta_s", *SCORE_COLUMNS]
-    return derived["driver_metrics"].sort("driver_id").select(columns)
+def derive(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Grade with both models; model v2 has nothing to go on from."""
+    lazy = {name: tables[name].lazy() for name in NORMALIZED}
+    return grade_tables(lazy, [BASELINE_PROFILE, V2_PROFILE], "golden")
 
 
-def events(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def grades(derived: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Grades of model v1, by driver."""
+    of_v1 = derived["driver_metrics"].filter(model_version="v1")
+    return of_v1.sort("driver_id").select("driver_id", "expected_delta_s", *SCORE_COLUMNS)
+
+
+def grades_v2(derived: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Grades of model v2 and what they were made of, by driver, to nine decimals."""
+    of_v2 = derived["driver_metrics"].filter(model_version="v2").select(*ENTRY, *V2_COLUMNS)
+    whole = of_v2.join(derived["grade_evidence"].drop(GRADING), on=ENTRY).sort("driver_id")
+    return whole.drop(*SESSION, "state_session_id").with_columns(cs.float().round(9))
+
+
+def events(derived: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Number of events of each kind that each driver has."""
-    derived = grade_session(tables, BASELINE_PROFILE, "golden")
     kinds = [
         derived[name].select("driver_id", kind=pl.concat_str(pl.lit(f"{name} "), kind))
         for name, kind in (
@@ -70,8 +95,10 @@ def events(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
 def test_bundled_weekends(session: SessionKey, golden: Golden) -> None:
     """The sessions that `drivegrade demo` shows."""
     tables = simulated.fetch(session, Settings())
-    golden(f"grades/{session.session_id}", grades(tables))
-    golden(f"events/{session.session_id}", events(tables))
+    derived = derive(tables)
+    golden(f"grades/{session.session_id}", grades(derived))
+    golden(f"grades_v2/{session.session_id}", grades_v2(derived))
+    golden(f"events/{session.session_id}", events(derived))
 
 
 @pytest.mark.realdata
@@ -80,5 +107,7 @@ def test_real_races(session: SessionKey, golden: Golden, real_race: RealRace) ->
     """Seven races that hold most of what a season can bring."""
     tables = real_race(session)
     golden(f"tables/{session.session_id}", summary(tables))
-    golden(f"grades/{session.session_id}", grades(tables))
-    golden(f"events/{session.session_id}", events(tables))
+    derived = derive(tables)
+    golden(f"grades/{session.session_id}", grades(derived))
+    golden(f"grades_v2/{session.session_id}", grades_v2(derived))
+    golden(f"events/{session.session_id}", events(derived))

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.truth import FIRST_SEASON, compare, finishing_position, recovery, world_tables
+from benchmarks.truth import compare, hold, model_v2, recentred, recovery, results
+from benchmarks.world_tables import FIRST_SEASON, world_tables
 from benchmarks.worlds import CARS, LAPS, RACES, Driven, Field, World, make_world
 from engine.tables import ENTRY
+from tests.profiles_v2 import V2_PROFILE
 
-SEED = 7
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SEED = 1
 
 
 @cache
@@ -31,14 +37,20 @@ def graded(by: np.ndarray) -> pl.DataFrame:
 
 
 def test_a_seed_is_a_world() -> None:
-    """The same seed gives the same tables, another one another race."""
-    _, driven, tables = isolated()
-    for name, table in world_tables(
-        make_world(1, SEED), Field(make_world(1, SEED), SEED).drive()
-    ).items():
+    """Driven again, its tables and its recovery are the same; another seed draws another race."""
+    world, _, tables = isolated()
+    again: list[Mapping[str, pl.DataFrame]] = []
+
+    def grader(given: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+        again.append(given)
+        return {"place": results(given)["finishing position"]}
+
+    row = compare([grader], 1, 1).row(0, named=True)
+    for name, table in again[0].items():
         assert table.equals(tables[name]), name
-    other = Field(make_world(1, SEED), SEED + 1).drive()
-    assert not np.array_equal(other.clock_s, driven.clock_s)
+    places = results(tables)["finishing position"]
+    assert row == {"grader": "place", **recovery(world, places)._asdict()}
+    assert not np.array_equal(Field(world, SEED + 1).stops, Field(world, SEED).stops)
 
 
 def test_a_season_is_whole() -> None:
@@ -117,7 +129,53 @@ def test_only_the_last_season_counts() -> None:
 
 
 def test_results_follow_the_car() -> None:
-    """Over two seasons the finishing position knows the car better than the driver."""
-    found = compare({"finishing position": finishing_position}, 1, 2).row(0, named=True)
-    assert found["car"] > 0.7
-    assert found["car"] > found["pace"] > 0.3
+    """The finishing position knows the car better than the driver."""
+    world, _, tables = isolated()
+    found = recovery(world, results(tables)["finishing position"])
+    assert found.car > 0.7
+    assert found.car > found.pace > 0.3
+
+
+def test_model_v2_grades_a_world() -> None:
+    """Four races: a grade where there is a pace, one rating a driver, after his last race."""
+    tables = {
+        name: table.filter(pl.col("session_id").is_in([f"{FIRST_SEASON}-{n}" for n in range(1, 5)]))
+        for name, table in isolated()[2].items()
+    }
+    found = model_v2(tables)
+    timed = tables["laps"].group_by(ENTRY).len().filter(pl.col("len") > 20).select(ENTRY)
+    graded = timed.join(found["v2 grade"], on=ENTRY).drop_nulls()
+    assert graded.height == timed.height > 60
+    last = tables["entries"].filter(session_id=f"{FIRST_SEASON}-4").select(ENTRY)
+    assert found["v2 rating"].select(ENTRY).sort(ENTRY).equals(last.sort(ENTRY))
+    assert found["v2 rating"]["value"].n_unique() == CARS
+
+
+def test_a_world_is_its_own_training() -> None:
+    """With a car of 2 % at every driver, its share moves the mean; 1 to 3 have the deviation 1."""
+    parts = pl.DataFrame(
+        {
+            "car_pct": [2.0, 2.0, 2.0],
+            "pace_against_car_pct": [1.0, 2.0, 3.0],
+            "racecraft_raw": [-5.0, 0.0, 5.0],
+            "penalties_raw": [0.0, 1.0, None],
+        }
+    )
+    found = recentred(V2_PROFILE, parts)
+    share = V2_PROFILE.consistency.car_share
+    assert (found.consistency.mean, found.consistency.sd) == pytest.approx((2.0 + 2.0 * share, 1.0))
+    assert found.consistency.car_share == share
+    assert found.racecraft.sd == pytest.approx(5.0)
+    assert found.penalty.mean == pytest.approx(0.5 + 2.0 * V2_PROFILE.penalty.car_share)
+    assert found.passes == V2_PROFILE.passes
+
+
+def test_targets_are_met_at_their_value() -> None:
+    """The grade of model v2 is held against them, and nothing else."""
+    found = pl.DataFrame(
+        {"grader": ["v2 grade", "points"], "pace": [0.82, 0.9], "team_mates": [0.8, 0.9]}
+    )
+    assert hold(found, {"pace": 0.82, "team_mates": 0.83}) == [
+        "v2 grade, pace: 0.820, to be at least 0.82: met",
+        "v2 grade, team mates: 0.800, to be at least 0.83: missed",
+    ]

@@ -10,20 +10,23 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.tables import SessionKey
+from engine.tables import EVIDENCE, SessionKey, empty
 from engine.v1.calibration import MODEL_VERSION
+from engine.v2.calibration import MODEL_VERSION_V2
 from loaders.embedded import embedded_postgres
 from loaders.postgres import load_session
-from loaders.profiles import import_profile
+from loaders.profiles import import_profile, model_of
 from loaders.settings import Settings
 from tests.frames import frame
 from tests.profiles import BASELINE_PROFILE
+from tests.profiles_v2 import V2_PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from loaders.connection import Connection
     from loaders.postgres import LoadReport
+    from loaders.profiles import Profile
 
 MELBOURNE = SessionKey(2025, 1)
 DRIVERS = ("norris", "piastri")
@@ -125,6 +128,7 @@ def _session_tables(
         "strategy_events": frame("strategy_events", [stop_row(row) for row in by_driver]),
         "penalty_events": frame("penalty_events", [penalty_row(row) for row in by_driver[:1]]),
         "driver_metrics": frame("driver_metrics", [metrics_row(row) for row in by_driver]),
+        **{name: empty(name) for name in ("qualifying", *EVIDENCE)},
     }
 
 
@@ -203,22 +207,74 @@ def metrics_row(row: Mapping[str, object], **values: object) -> dict[str, object
     }
 
 
+def graded_v2(
+    drivers: Iterable[str] = DRIVERS, **values: Mapping[str, object]
+) -> dict[str, pl.DataFrame]:
+    """Write grades of 40 in Melbourne under model v2 without racecraft, and what they rest on.
+
+    The last driver was behind the first on lap 2, the first was slow on lap 3, and all stopped;
+    Bearman qualified and did not start.
+
+    Args:
+        drivers: who is graded, in running order.
+        values: table → what its first row has instead.
+    """
+    grading = {"profile_name": V2_PROFILE.name, "model_version": MODEL_VERSION_V2}
+    keys: list[dict[str, object]] = [{"driver_id": driver, **grading} for driver in drivers]
+    first, last = keys[0], keys[-1]
+    chase = {
+        "lap_number": 2, "opponent_id": first["driver_id"], "gap_s": 0.5, "race_share": 0.5,
+        "car_difference_pct": 0.1, "tyre_age_difference_laps": 1, "circuit_term": 0.2,
+        "has_overtaking_aid": True, "is_team_mate": False, "is_passed": False,
+    }  # fmt: skip
+    rows: dict[str, list[dict[str, object]]] = {
+        "driver_metrics": [{**V2_GRADE, **key} for key in keys],
+        "grade_evidence": [{**key, "clean_laps": 2, "refused_laps": 1} for key in keys],
+        "session_evidence": [{**grading, "clean_laps": 4, "at_risk_laps": 1, "passes": 0}],
+        "pass_events": [{**last, **chase, "expectation": 0.25}][: len(keys) - 1],
+        "slow_laps": [{**first, "lap_number": 3, "shortfall_pct": 1.5, "loss_pct": 1.0}],
+        "pit_cycles": [
+            {**key, "stop_number": 1, "lap_number": 1, "is_neutralized": False, "cost_s": 20.0}
+            for key in keys
+        ],
+        "qualifying": [
+            {"driver_id": driver, "position": place}
+            for place, driver in enumerate([*drivers, "bearman"], start=1)
+        ],
+    }
+    for name, changed in values.items():
+        rows[name][0] |= changed
+    return {name: frame(name, given) for name, given in rows.items()}
+
+
+V2_GRADE: Mapping[str, object] = {
+    "profile_version": V2_PROFILE.version,
+    "consistency_score": 0.5, "penalty_score": 0.5,
+    "total_grade": -0.2, "total_grade_low": -0.25, "total_grade_high": -0.15,
+    "grade": 40.0, "grade_low": 30.0, "grade_high": 50.0,
+    "has_team_strategy_evidence": False, "has_racecraft_evidence": False,
+    "data_source": "hand", "inputs_hash": "0" * 64,
+}  # fmt: skip
+"""Values of a grade below 0, which only model v2 gives."""
+
+
 def load(
     connection: Connection,
     tables: Mapping[str, pl.DataFrame],
     session: SessionKey = MELBOURNE,
     *,
     data_hash: str = "first",
+    profile: Profile = BASELINE_PROFILE,
     force: bool = False,
 ) -> LoadReport:
-    """Load a session graded with the baseline profile."""
+    """Load a session graded with a profile."""
     return load_session(
         connection,
         session,
         tables,
         data_hash=data_hash,
-        profile=BASELINE_PROFILE,
-        model_version=MODEL_VERSION,
+        profile=profile,
+        model_version=model_of(profile),
         force=force,
     )
 

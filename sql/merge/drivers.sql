@@ -1,5 +1,6 @@
 -- Inserts the drivers of the staged sessions that are new, as the newest of these sessions knows
--- them; driver_names.sql updates the others. Nothing is deleted.
+-- them; driver_names.sql updates the others. Who qualified and has no entry is called by the id
+-- until there is one. Nothing is deleted.
 with incoming as (
     select
         staged.driver_id,
@@ -14,6 +15,12 @@ with incoming as (
     from pg_temp.stage_entries as staged
     join pg_temp.stage_sessions as sessions on sessions.session_id = staged.session_id
     group by staged.driver_id
+    union all
+    select distinct driver_id, driver_id, null
+    from pg_temp.stage_qualifying as qualified
+    where not exists (
+        select from pg_temp.stage_entries as staged where staged.driver_id = qualified.driver_id
+    )
 ),
 inserted as (
     insert into core.drivers (driver_id, driver_name, driver_code)

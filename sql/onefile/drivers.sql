@@ -1,5 +1,5 @@
 -- Gives every driver the name of the newest session, and the code of the newest that knows it;
--- nothing is deleted.
+-- who qualified and has no entry is called by the id, if nothing else is known. Nothing is deleted.
 insert into core.drivers (driver_id, driver_name, driver_code)
 select named.driver_id, named.driver_name, coded.driver_code
 from (
@@ -26,6 +26,15 @@ left join (
     where entries.driver_code is not null
 ) as coded on coded.driver_id = named.driver_id and coded.place = 1
 where named.place = 1
+union all
+select distinct qualified.driver_id, qualified.driver_id, null
+from public.qualifying as qualified
+where not exists (
+    select 1 from core.entries as entries where entries.driver_id = qualified.driver_id
+)
+    and not exists (
+        select 1 from core.drivers as drivers where drivers.driver_id = qualified.driver_id
+    )
 on conflict (driver_id) do update
 set
     driver_name = excluded.driver_name,

@@ -11,13 +11,16 @@ with cells as (
             (3, 'status', summaries.status),
             (4, 'completed_laps', summaries.completed_laps::text),
             (5, 'total_grade', summaries.total_grade::text),
-            (6, 'consistency_score', summaries.consistency_score::text),
-            (7, 'team_strategy_score', summaries.team_strategy_score::text),
-            (8, 'racecraft_score', summaries.racecraft_score::text),
-            (9, 'penalty_score', summaries.penalty_score::text),
-            (10, 'profile_name', summaries.profile_name),
-            (11, 'profile_version', summaries.profile_version::text),
-            (12, 'model_version', summaries.model_version)
+            (6, 'grade', summaries.grade::text),
+            (7, 'grade_low', summaries.grade_low::text),
+            (8, 'grade_high', summaries.grade_high::text),
+            (9, 'consistency_score', summaries.consistency_score::text),
+            (10, 'team_strategy_score', summaries.team_strategy_score::text),
+            (11, 'racecraft_score', summaries.racecraft_score::text),
+            (12, 'penalty_score', summaries.penalty_score::text),
+            (13, 'profile_name', summaries.profile_name),
+            (14, 'profile_version', summaries.profile_version::text),
+            (15, 'model_version', summaries.model_version)
     ) as cell (number, what, value)
     where races.slug = $1
 ),

@@ -1,5 +1,5 @@
--- Rows stored of the seasons of the JSON list $1, by the lake's names of the tables; grades only
--- under the gradings of the JSON list $2. One row a season that is stored.
+-- Rows stored of the seasons of the JSON list $1, by the lake's names of the tables; grades and
+-- evidence only under the gradings of the JSON list $2. One row a season that is stored.
 with gradings as (
     select *
     from jsonb_to_recordset($2::jsonb) as gradings (
@@ -38,6 +38,30 @@ by_entry as (
             where stored.entry_id = entries.entry_id
         ))::bigint as penalty_events,
         sum((
+            select count(*) from core.grade_evidence as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as grade_evidence,
+        sum((
+            select count(*) from core.pass_events as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as pass_events,
+        sum((
+            select count(*) from core.slow_laps as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as slow_laps,
+        sum((
+            select count(*) from core.pit_cycles as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as pit_cycles,
+        sum((
             select count(*)
             from core.driver_metrics as metrics
             where metrics.entry_id = entries.entry_id
@@ -61,9 +85,19 @@ by_race as (
             where stored.race_id = chosen.race_id
         ))::bigint as weather,
         sum((
+            select count(*) from public.qualifying as stored
+            where stored.race_id = chosen.race_id
+        ))::bigint as qualifying,
+        sum((
             select count(*) from core.filled_columns as stored
             where stored.race_id = chosen.race_id
-        ))::bigint as filled_columns
+        ))::bigint as filled_columns,
+        sum((
+            select count(*) from core.session_evidence as stored
+            where stored.race_id = chosen.race_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as session_evidence
     from chosen
     group by chosen.season
 )

@@ -1,5 +1,5 @@
--- What is stored of the sessions of the JSON list $1, with their grades under the gradings of the
--- JSON list $2: one row a session.
+-- What is stored of the sessions of the JSON list $1, with their grades and evidence under the
+-- gradings of the JSON list $2: one row a session.
 with gradings as (
     select *
     from jsonb_to_recordset($2::jsonb) as gradings (
@@ -38,6 +38,30 @@ counted as (
             select count(*) from core.penalty_events as stored
             where stored.entry_id = entries.entry_id
         ))::bigint as penalty_events,
+        sum((
+            select count(*) from core.grade_evidence as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as grade_evidence,
+        sum((
+            select count(*) from core.pass_events as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as pass_events,
+        sum((
+            select count(*) from core.slow_laps as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as slow_laps,
+        sum((
+            select count(*) from core.pit_cycles as stored
+            where stored.entry_id = entries.entry_id
+                and (stored.profile_name, stored.model_version)
+                    in (select profile_name, model_version from gradings)
+        ))::bigint as pit_cycles,
         sum(graded.row_count)::bigint as driver_metrics,
         coalesce(sum(graded.total_grade_sum), 0) as total_grade_sum
     from core.entries
@@ -63,8 +87,17 @@ select
         where stored.race_id = chosen.race_id
     ) as weather,
     (
+        select count(*) from public.qualifying as stored where stored.race_id = chosen.race_id
+    ) as qualifying,
+    (
         select count(*) from core.filled_columns as stored where stored.race_id = chosen.race_id
     ) as filled_columns,
+    (
+        select count(*) from core.session_evidence as stored
+        where stored.race_id = chosen.race_id
+            and (stored.profile_name, stored.model_version)
+                in (select profile_name, model_version from gradings)
+    ) as session_evidence,
     (
         select calendar.status
         from public.calendar_events as calendar

@@ -8,9 +8,14 @@ analyze
     core.overtake_events,
     core.strategy_events,
     core.driver_metrics,
+    core.grade_evidence,
+    core.pass_events,
+    core.slow_laps,
+    core.pit_cycles,
     ops.loads,
     ops.revision_summaries,
     public.calendar_events,
     public.lap_times,
     public.stints,
-    public.pit_stops
+    public.pit_stops,
+    public.qualifying

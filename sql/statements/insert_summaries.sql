@@ -3,12 +3,13 @@
 with inserted as (
     insert into ops.revision_summaries (
         race_id, data_revision, driver_id, position, points, status, completed_laps,
-        total_grade, consistency_score, team_strategy_score, racecraft_score, penalty_score,
-        profile_name, profile_version, model_version
+        total_grade, grade, grade_low, grade_high, consistency_score, team_strategy_score,
+        racecraft_score, penalty_score, profile_name, profile_version, model_version
     )
     select
         loads.race_id, loads.data_revision, entries.driver_id, entries.position, entries.points,
-        entries.status, entries.completed_laps, metrics.total_grade, metrics.consistency_score,
+        entries.status, entries.completed_laps, metrics.total_grade, metrics.grade,
+        metrics.grade_low, metrics.grade_high, metrics.consistency_score,
         metrics.team_strategy_score, metrics.racecraft_score, metrics.penalty_score,
         loads.profile_name, loads.profile_version, loads.model_version
     from jsonb_each_text($1::jsonb) as revisions (session_id, data_revision)

@@ -28,7 +28,7 @@ from loaders.settings import RESOURCES, Settings
 from tests.frames import frame
 from tests.profiles import BASELINE_PROFILE
 from tests.seasons import SESSIONS, season_tables
-from tests.warehouse import MELBOURNE, load, session_tables, start_over
+from tests.warehouse import MELBOURNE, graded_v2, load, session_tables, start_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,6 +155,29 @@ def test_stored_tables_come_as_they_are(home: Settings, connection: DuckDBPyConn
         plain = stored.with_columns(pl.col(pl.Enum).cast(pl.String)).select(names)
         key = schema.primary_key()
         assert_frame_equal(found.select(names).sort(key), plain.sort(key))
+
+
+def test_what_grades_of_model_v2_rest_on(tmp_path: Path) -> None:
+    """A rating of 0.5 ± 0.1, a lap at risk that was no pass, a stop that cost 1.5 s."""
+    settings = Settings(home=tmp_path)
+    evidence = graded_v2(
+        grade_evidence={"rating_pct": 0.5, "rating_se_pct": 0.1}, pit_cycles={"lost_s": 1.5}
+    )
+    lake.write_session(settings.lake, MELBOURNE, {**session_tables(), **evidence})
+    with explore.connect(settings) as opened:
+
+        def ask(question: str) -> list[tuple[object, ...]]:
+            return explore.query(opened, question).rows()
+
+        ends = "round(rating_low_pct, 4), round(rating_high_pct, 4)"
+        rated = ask(f"select driver_id, {ends} from ratings order by 1")
+        assert rated == [("norris", 0.3355, 0.6645), ("piastri", None, None)]
+        passes = ask("select driver_name, opponent_name, beyond_expectation from pass_events")
+        assert passes == [("Piastri", "Norris", -0.25)]
+        cycles = ask("select team_id, stops, lost_s from team_pit_cycles order by 1")
+        assert cycles == [("team_of_norris", 1, 1.5), ("team_of_piastri", 0, None)]
+        made_of = ask("select driver_name, grade, clean_laps from grade_evidence order by 1")
+        assert made_of == [("Norris", 40.0, 2), ("Piastri", 40.0, 2)]
 
 
 def test_a_lake_without_files_has_all_views(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from engine.errors import ProfileError
-from engine.tables import SessionKey, empty
+from engine.tables import SessionKey
 from loaders import jobs, lake
 from loaders.bulk_load import load_lake
 from loaders.errors import WarehouseError
@@ -23,7 +23,8 @@ from loaders.profiles import import_profile
 from loaders.providers import simulated
 from loaders.settings import RESOURCES, Settings
 from tests.profiles import BASELINE_PROFILE, STRICT_PROFILE
-from tests.warehouse import ask, session_tables, start_over
+from tests.profiles_v2 import V2_PROFILE
+from tests.warehouse import ask, graded_v2, session_tables, start_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,12 +44,12 @@ JOIN_RACE: Final = "join core.races as races on races.race_id = {}.race_id"
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A lake of all bundled sessions, graded under two profiles."""
+    """A lake of all bundled sessions, graded under two profiles of model v1 and one of v2."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), database_url=None)
     fetched = [simulated.fetch(key, settings) for key in simulated.sessions()]
     tables = {name: pl.concat([rows[name] for rows in fetched]) for name in fetched[0]}
     lazy = {name: rows.lazy() for name, rows in tables.items()}
-    derived = grade_tables(lazy, [BASELINE_PROFILE, STRICT_PROFILE], "test")
+    derived = grade_tables(lazy, [BASELINE_PROFILE, STRICT_PROFILE, V2_PROFILE], "test")
     lake.write(settings.lake, simulated.sessions(), {**tables, **derived})
     return settings
 
@@ -61,7 +62,8 @@ def server(warehouse_settings: Settings, graded: Settings) -> Iterator[Connectio
     with connect(warehouse_settings) as connection:
         start_over(connection)
         import_profile(connection, STRICT_PROFILE)
-        load_lake(own)
+        import_profile(connection, V2_PROFILE)
+        assert load_lake(own).differing.is_empty()
         yield connection
 
 
@@ -146,11 +148,12 @@ def test_no_table_of_an_analyst_is_missing(server: Connection) -> None:
 def test_every_row_is_that_of_postgresql(
     server: Connection, graded: Settings, target: Target
 ) -> None:
-    """All tables, value by value, floats bit for bit."""
+    """All tables, value by value, floats bit for bit; none is empty but the marks of filling."""
     load(target, graded)
     for table in SCHEMAS.keys() - LEFT_OUT - {"config.calibration_profiles"}:
         query = natural(table)
         stored = ask(server, query)
+        assert stored.is_empty() == (table == "core.filled_columns"), table
         schema = plain(stored).schema if target.kind == "sqlite" else stored.schema
         found = pl.DataFrame(rows_of(target, query), schema=schema, orient="row")
         assert_frame_equal(plain(found), plain(stored), check_exact=True)
@@ -164,7 +167,7 @@ def test_the_same_question_has_the_same_answer(
     seed(target, "update core.driver_metrics set total_grade = 0.123", "delete from ops.loads")
     assert load(target, graded)["loaded"].sum() == len(simulated.sessions())
     question = (RESOURCES / "sql" / "queries" / "grades.sql").read_text(encoding="utf-8")
-    for asked in ((2099, None, None, None), (2099, 2, "sprint", "strict"), (2098, 1, None, None)):
+    for asked in ((2099, None, None, "v2"), (2099, 2, "sprint", "strict"), (2098, 1, None, None)):
         with reading(target) as connection, connection.cursor() as cursor:
             cursor.execute(question, asked)
             found = pl.DataFrame(cursor.fetch_arrow_table())
@@ -215,8 +218,9 @@ def test_a_session_is_replaced_as_a_set(tmp_path: Path, target: Target) -> None:
     for key in (race, other):
         lake.write_session(settings.lake, key, session_tables(key, lap_count=4))
     load(target, settings)
-    sole = session_tables(race, ["norris"], lap_count=3)
-    lake.write_session(settings.lake, race, {"driver_metrics": empty("driver_metrics"), **sole})
+    qualified = graded_v2(["norris"])["qualifying"]
+    sole = session_tables(race, ["norris"], lap_count=3, qualifying=qualified)
+    lake.write_session(settings.lake, race, sole)
     assert load(target, settings)["loaded"].to_list() == [0, 1]
     laps = (
         "select races.slug, count(*) from public.lap_times as laps "
@@ -229,8 +233,10 @@ def test_a_session_is_replaced_as_a_set(tmp_path: Path, target: Target) -> None:
     load(target, settings)
     assert rows_of(target, laps) == [("2024-1", 8), ("2025-5", 3)]
     assert rows_of(target, "select count(*) from public.calendar_events") == [(2,)]
-    names = rows_of(target, "select driver_id from core.drivers order by 1")
-    assert names == [("norris",), ("piastri",)]
+    names = rows_of(target, "select driver_id, driver_name from core.drivers order by 1")
+    assert names == [("bearman", "bearman"), ("norris", "Norris"), ("piastri", "Piastri")]
+    places = rows_of(target, "select driver_id, position from public.qualifying order by 1")
+    assert places == [("bearman", 2), ("norris", 1)]
 
 
 # What is refused
@@ -251,6 +257,16 @@ def test_a_failure_leaves_the_file_as_it_was(
     with pytest.raises((sqlite3.Error, duckdb.Error)):
         rows_of(target, "select count(*) from core.races")
     assert load(target, graded)["loaded"].sum() == len(simulated.sessions())
+
+
+def test_a_file_of_an_earlier_version_is_refused(graded: Settings, target: Target) -> None:
+    """Its table of grades has no such column; what differs and the remedy are named."""
+    load(target, graded)
+    seed(target, "alter table core.driver_metrics drop column grade_low")
+    before = target.path.read_bytes()
+    with pytest.raises(WarehouseError, match=r"metrics differs in grade_low.*remove it"):
+        load(target, graded)
+    assert target.path.read_bytes() == before
 
 
 def test_a_version_keeps_its_constants(graded: Settings, target: Target) -> None:

@@ -18,22 +18,23 @@ import pytest
 
 from engine.errors import ContractError, ProfileError
 from engine.tables import TABLES, SessionKey, polars_schema
-from engine.v1.calibration import MODEL_VERSION
 from loaders import batch, merging, postgres
 from loaders.arrow import ARROW_SCHEMAS, STAGED, to_arrow
 from loaders.connection import run_file
 from loaders.errors import SessionBusyError, WarehouseError
-from loaders.postgres import Changes, connect, load_session, read
+from loaders.postgres import Changes, connect, read
 from loaders.profiles import activate, import_profile
 from loaders.settings import RESOURCES
 from tests.frames import frame
 from tests.profiles import STRICT_PROFILE
+from tests.profiles_v2 import V2_PROFILE
 from tests.test_architecture import ROOT
 from tests.warehouse import (
     DRIVERS,
     MELBOURNE,
     ask,
     entry_row,
+    graded_v2,
     load,
     metrics_row,
     session_tables,
@@ -341,14 +342,7 @@ def test_profiles_keep_their_grades_side_by_side(connection: Connection) -> None
     """Grading again under another profile adds rows; `grades` shows the profile that is asked."""
     import_profile(connection, STRICT_PROFILE)
     load(connection, session_tables())
-    load_session(
-        connection,
-        MELBOURNE,
-        session_tables(driver_metrics=grades_under("strict")),
-        data_hash="first",
-        profile=STRICT_PROFILE,
-        model_version=MODEL_VERSION,
-    )
+    load(connection, session_tables(driver_metrics=grades_under("strict")), profile=STRICT_PROFILE)
     activate(connection, "strict")
     shown = read(connection, "grades", 2025, 1, "race", None)
     assert shown["profile_name"].to_list() == ["strict", "strict"]
@@ -360,14 +354,7 @@ def test_profiles_keep_their_grades_side_by_side(connection: Connection) -> None
 def test_grades_of_replaced_inputs_do_not_stay(connection: Connection) -> None:
     """One driver's inputs were corrected: the other profile's grade of that driver is history."""
     import_profile(connection, STRICT_PROFILE)
-    load_session(
-        connection,
-        MELBOURNE,
-        session_tables(driver_metrics=grades_under("strict")),
-        data_hash="first",
-        profile=STRICT_PROFILE,
-        model_version=MODEL_VERSION,
-    )
+    load(connection, session_tables(driver_metrics=grades_under("strict")), profile=STRICT_PROFILE)
     corrected = frame(
         "driver_metrics",
         [
@@ -389,14 +376,96 @@ def test_an_unknown_profile_is_named(connection: Connection) -> None:
     """The database would only speak of a foreign key."""
     tables = session_tables(driver_metrics=grades_under("strict"))
     with pytest.raises(ProfileError, match="strict version 1 is not in the warehouse"):
-        load_session(
-            connection,
-            MELBOURNE,
-            tables,
-            data_hash="1",
-            profile=STRICT_PROFILE,
-            model_version=MODEL_VERSION,
-        )
+        load(connection, tables, profile=STRICT_PROFILE)
+
+
+# Grades of model v2
+
+
+EVIDENCE_ROWS = {
+    "public.qualifying": 3,
+    "core.driver_metrics": 2,
+    "core.grade_evidence": 2,
+    "core.session_evidence": 1,
+    "core.pass_events": 1,
+    "core.slow_laps": 1,
+    "core.pit_cycles": 2,
+}
+"""Rows of `graded_v2`."""
+
+
+def stored_rows(connection: Connection) -> dict[str, int]:
+    """Count what is stored of the tables of `EVIDENCE_ROWS`; of grades only those of model v2."""
+    only = {"core.driver_metrics": "where model_version = 'v2'"}
+    counts = {
+        table: ask(connection, f"select count(*) from {table} {only.get(table, '')}")  # noqa: S608 - ours
+        for table in EVIDENCE_ROWS
+    }
+    return {table: count.item() for table, count in counts.items()}
+
+
+def test_a_grade_comes_with_its_evidence(connection: Connection) -> None:
+    """Inserted, corrected and withdrawn row by row; who only qualified is known by the id."""
+    import_profile(connection, V2_PROFILE)
+    report = load(connection, {**session_tables(), **graded_v2()}, profile=V2_PROFILE)
+    assert EVIDENCE_ROWS.items() <= {k: v.inserted for k, v in changed(report).items()}.items()
+    assert stored_rows(connection) == EVIDENCE_ROWS
+    names = ask(connection, "select driver_name from core.drivers order by 1")
+    assert names["driver_name"].to_list() == ["Norris", "Piastri", "bearman"]
+    shown = read(connection, "grades", 2025, 1, "race", "v2")
+    grades = shown.select("total_grade", "total_grade_low", "grade", "grade_low", "grade_high")
+    assert grades.rows() == [(-0.2, -0.25, 40.0, 30.0, 50.0)] * 2
+    corrected = graded_v2(
+        driver_metrics={"grade_low": 31.0},
+        grade_evidence={"pace_pct": -0.1},
+        session_evidence={"passes": 1},
+        pass_events={"is_passed": True},
+        pit_cycles={"lost_s": 0.5},
+        qualifying={"q3_ms": 90_000},
+    )
+    withdrawn = {**session_tables(), **corrected, "slow_laps": frame("slow_laps", [])}
+    report = load(connection, withdrawn, data_hash="2", profile=V2_PROFILE)
+    assert changed(report) == {
+        **{table: Changes(updated=1) for table in EVIDENCE_ROWS},
+        "core.slow_laps": Changes(deleted=1),
+    }
+
+
+def test_evidence_goes_with_its_grade(connection: Connection) -> None:
+    """A withdrawn driver's is gone; the other was the only one ahead, and of nobody's laps."""
+    import_profile(connection, V2_PROFILE)
+    load(connection, {**session_tables(), **graded_v2()}, profile=V2_PROFILE)
+    alone = {**session_tables(drivers=DRIVERS[:1]), **graded_v2(DRIVERS[:1])}
+    report = load(connection, alone, data_hash="2", profile=V2_PROFILE)
+    assert changed(report)["core.driver_metrics"] == Changes(deleted=1)
+    left = {"core.driver_metrics": 1, "core.grade_evidence": 1, "core.pass_events": 0}
+    expected = {**EVIDENCE_ROWS, **left, "core.pit_cycles": 1, "public.qualifying": 2}
+    assert stored_rows(connection) == expected
+
+
+def test_a_grade_of_the_field_stays_while_the_whole_field_does(connection: Connection) -> None:
+    """Graded with model v1, then with one driver's inputs corrected: both of v2 are history.
+
+    And back: a grade of v1 is of its own driver's inputs alone.
+    """
+    import_profile(connection, V2_PROFILE)
+    load(connection, {**session_tables(), **graded_v2()}, profile=V2_PROFILE)
+    qualified = graded_v2()["qualifying"]
+    load(connection, session_tables(qualifying=qualified))
+    assert stored_rows(connection) == EVIDENCE_ROWS
+    moved = [metrics_row({"driver_id": driver}) for driver in DRIVERS]
+    moved[0]["inputs_hash"] = "f" * 64
+    once = session_tables(driver_metrics=frame("driver_metrics", moved), qualifying=qualified)
+    report = load(connection, once, data_hash="2")
+    assert report.changes["core.driver_metrics"] == Changes(updated=1, deleted=2)
+    assert stored_rows(connection) == dict.fromkeys(EVIDENCE_ROWS, 0) | {"public.qualifying": 3}
+    load(connection, {**session_tables(), **graded_v2()}, data_hash="3", profile=V2_PROFILE)
+    stored = ask(
+        connection,
+        "select driver_id from core.driver_metrics join core.entries using (entry_id) "
+        "where model_version = 'v1'",
+    )
+    assert stored["driver_id"].to_list() == [DRIVERS[1]]
 
 
 # What is refused
@@ -407,6 +476,7 @@ def broken_tables() -> dict[str, tuple[dict[str, pl.DataFrame], str]]:
     """Tables with one fault each, and what the refusal says of it."""
     good = session_tables()
     metrics, laps, entries = good["driver_metrics"], good["laps"], good["entries"]
+    evidence, v1 = graded_v2(), {"profile_name": pl.lit("baseline"), "model_version": pl.lit("v1")}
     stranger = pl.lit("hamilton")
     faults = {
         "wrong type": ("laps", laps.cast({"lap_time_ms": pl.Int64}), "lap_time_ms is Int64"),
@@ -454,6 +524,21 @@ def broken_tables() -> dict[str, tuple[dict[str, pl.DataFrame], str]]:
             "sessions",
             good["sessions"].with_columns(round=pl.lit(2, pl.Int16)),
             "another round",
+        ),
+        "unknown rival": (
+            "pass_events",
+            evidence["pass_events"].with_columns(**v1, opponent_id=stranger),
+            "opponent_id without an entry",
+        ),
+        "evidence without grade": (
+            "slow_laps",
+            evidence["slow_laps"],
+            "are of no grade",
+        ),
+        "evidence of another model": (
+            "session_evidence",
+            evidence["session_evidence"],
+            "are of no grade",
         ),
         "other model": (
             "driver_metrics",
@@ -520,8 +605,19 @@ def test_a_row_that_the_server_refuses_leaves_everything_as_it_was(connection: C
     assert load(connection, tables, data_hash="3").changed_rows == 0
 
 
-def test_a_difference_found_on_reading_back_undoes_the_load(connection: Connection) -> None:
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ("public.lap_times", "laps: 4 stored, 6 loaded"),
+        ("core.pass_events", "pass_events: 0 stored, 1 loaded"),
+    ],
+)
+def test_a_difference_found_on_reading_back_undoes_the_load(
+    connection: Connection, table: str, says: str
+) -> None:
     """Somebody else's trigger drops a lap: the load fails, and the calendar says nothing new."""
+    import_profile(connection, V2_PROFILE)
+    tables = {**session_tables(), **graded_v2()}
     ask(
         connection,
         "create function pg_temp.drop_lap() returns trigger language plpgsql as "
@@ -529,15 +625,15 @@ def test_a_difference_found_on_reading_back_undoes_the_load(connection: Connecti
     )
     ask(
         connection,
-        "create trigger drop_lap before insert on public.lap_times for each row "
+        f"create trigger drop_lap before insert on {table} for each row "
         "execute function pg_temp.drop_lap()",
     )
     before = snapshot(connection)
-    with pytest.raises(WarehouseError, match="laps: 4 stored, 6 loaded"):
-        load(connection, session_tables())
+    with pytest.raises(WarehouseError, match=says):
+        load(connection, tables, profile=V2_PROFILE)
     assert snapshot(connection) == before
     ask(connection, "drop function pg_temp.drop_lap() cascade")
-    assert load(connection, session_tables()).status == "loaded"
+    assert load(connection, tables, profile=V2_PROFILE).status == "loaded"
 
 
 @pytest.mark.parametrize("file", ["merge/lap_times", "merge/calendar_events"])

@@ -20,11 +20,23 @@ from loaders.connection import warehouse_address
 from loaders.errors import WarehouseError
 from loaders.migrations import migrate
 from loaders.postgres import connect, load_session, read
+from loaders.profiles import import_profile
 from loaders.revisions import diff, diff_header, revisions
 from loaders.settings import Settings
 from tests.frames import frame
 from tests.profiles import BASELINE_PROFILE
-from tests.warehouse import ask, entry_row, load, metrics_row, session_tables, snapshot, start_over
+from tests.profiles_v2 import V2_PROFILE
+from tests.warehouse import (
+    MELBOURNE,
+    ask,
+    entry_row,
+    graded_v2,
+    load,
+    metrics_row,
+    session_tables,
+    snapshot,
+    start_over,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -170,6 +182,15 @@ def test_a_disqualification_months_later(connection: Connection) -> None:
     assert header["data_hash"].to_list() == ["24 May", "4 September"]
     assert header["data_source"].to_list() == ["hand", "hand"]
     assert header["changed_rows"].to_list()[1] == revisions(connection, MONACO)["changed_rows"][2]
+
+
+def test_a_grade_for_people_is_summarized(connection: Connection) -> None:
+    """What was published under model v2 is told by column; the total is the same."""
+    import_profile(connection, V2_PROFILE)
+    for grade, data_hash in ((40.0, "1"), (41.5, "2")):
+        tables = {**session_tables(), **graded_v2(driver_metrics={"grade": grade})}
+        load(connection, tables, data_hash=data_hash, profile=V2_PROFILE)
+    assert diff(connection, MELBOURNE).rows() == [("norris", "grade", "40", "41.5")]
 
 
 def test_a_withdrawn_driver_has_one_side_only(connection: Connection) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
 
 ROUNDS = (1, 2, 3, 4, 5, 6)
 SEASONS = (2014, 2015)
-TEAMS = {"ann": "red", "ben": "red", "cid": "blue", "dan": "blue"}
+TEAMS = {
+    "ann": "red", "ben": "red", "cid": "blue", "dan": "blue", "eve": "grey", "fay": "grey"
+}  # fmt: skip
 TESTED = range(2015, 2016)
 
 
@@ -65,7 +66,7 @@ def graded(settings: Settings) -> None:
         "laps": driven,
     }
     lake.write(settings.lake, keys, tables)
-    regrade(settings.lake, [read_profile("baseline")])
+    regrade(settings.lake, [read_profile("baseline"), read_profile("v2")])
 
 
 def figure(proof: pl.DataFrame, **about: object) -> float | None:
@@ -77,14 +78,24 @@ def figure(proof: pl.DataFrame, **about: object) -> float | None:
 
 
 def test_the_lake_is_examined_beside_baselines(settings: Settings) -> None:
-    """Ann is always faster: her laps foretell pace, and the grid foretells the finish."""
+    """Ann is always faster: her laps and her rating foretell pace; the newest model has gates."""
     report = examine(settings, Examination(TESTED))
     names = report.proof["metric"].unique()
-    assert {"v1 baseline", "grid", "points", "Elo pace", "random"} <= set(names)
-    gap = {"metric": "team-mate lap gap", "outcome": "pace", "window_races": 10}
-    assert figure(report.proof, **gap, measure="accuracy") == 1.0
-    assert {gate["metric"] for gate in report.gates} == {"v1 baseline"}
-    assert {"met", "missed", "not measured"} >= {gate["state"] for gate in report.gates}
+    assert {"v1 baseline", "v2 v2", "grid", "points", "Elo pace", "random"} <= set(names)
+    accuracy = {"outcome": "pace", "measure": "accuracy"}
+    gap = {"metric": "team-mate lap gap", "window_races": 10}
+    assert figure(report.proof, **gap, **accuracy) == 1.0
+    assert figure(report.proof, metric="v2 v2 rating", window_races=None, **accuracy) == 1.0
+    assert {gate["metric"] for gate in report.gates} == {"v2 v2", "v2 v2 rating"}
+    rated = [gate["measure"] for gate in report.gates if gate["metric"] == "v2 v2 rating"]
+    assert rated == ["log loss"] * 3
+
+
+def test_votes_of_later_seasons_are_read_too(tmp_path: Path) -> None:
+    """Without votes nothing after the tested seasons is."""
+    assert Examination(TESTED).known == range(1996, 2016)
+    assert Examination(TESTED, votes=tmp_path).known == range(1996, 2027)
+    assert Examination(range(2027, 2029), votes=tmp_path).known == range(1996, 2029)
 
 
 def test_files_are_candidates_too(settings: Settings, tmp_path: Path) -> None:
@@ -111,28 +122,30 @@ def test_files_are_candidates_too(settings: Settings, tmp_path: Path) -> None:
     assert len({gate["measure"] for gate in report.gates if gate["metric"] == "before"}) == 1
 
 
-def test_a_missing_lap_is_tried_on_request(settings: Settings) -> None:
-    """Without one of thirteen laps somebody's grade moves; nobody's moves without asking."""
-    wanted = Examination(TESTED, metrics=("v1 baseline", "grid"))
-    asked = examine(settings, replace(wanted, with_stability=True)).proof
-    moved = asked.filter(measure="missing lap rms")
-    assert moved["metric"].to_list() == ["v1 baseline"]
+@pytest.mark.parametrize("name", ["v1 baseline", "v2 v2"])
+def test_a_missing_lap_is_tried_on_request(settings: Settings, name: str) -> None:
+    """Without one of thirteen laps somebody's grade moves."""
+    profile = name.split()[1]
+    wanted = Examination(TESTED, profiles=(profile,), metrics=(name,), with_stability=True)
+    moved = examine(settings, wanted).proof.filter(measure="missing lap rms")
+    assert moved["metric"].to_list() == [name]
     assert moved["value"].item() > 0.0
     assert moved["cases"].item() == len(ROUNDS)
-    measures = examine(settings, wanted).proof["measure"]
-    assert not measures.str.starts_with("missing lap").any()
 
 
 def test_the_command_prints_writes_and_stores(settings: Settings, tmp_path: Path) -> None:
     """One table with gates for people, JSON lines for machines, the same figures in all places."""
     environment = {"DRIVEGRADE_HOME": str(settings.home)}
     output = tmp_path / "proof.parquet"
-    arguments = ["--seasons", "2015", "--output", str(output)]
+    chosen = ["--metric", "team-mate lap gap", "--metric", "v2 v2"]
+    arguments = ["--seasons", "2015", "--output", str(output), *chosen]
     shown = CliRunner().invoke(app, [*arguments, "--store"], env=environment)
     assert shown.exit_code == 0, shown.output
-    for text in ("Tested on 2015", "team-mate lap gap", "Gates", "v1 baseline", "stored in"):
+    for text in ("Tested on 2015", "team-mate lap gap", "Gates", "v2 v2", "stored in"):
         assert text in shown.output
     written = pl.read_parquet(output)
+    measures = written["measure"]
+    assert not measures.str.starts_with("missing lap").any()
     with postgres.connect(settings) as connection:
         stored = postgres.read(connection, "validation")
     kept = stored.drop("measured_at").cast(written.schema)
@@ -160,8 +173,8 @@ def test_arguments_are_checked(arguments: list[str], said: str) -> None:
     ("about", "says"),
     [
         ({"seasons": range(2019, 2020)}, "no duel of team-mates in 2019-2019"),
-        ({"models": ("v9",)}, "no grades of model v9; there are v1"),
-        ({"profiles": ("mine",)}, "no grades of profile mine; there are baseline"),
+        ({"models": ("v9",)}, "no grades of model v9; there are v1, v2"),
+        ({"profiles": ("mine",)}, "no grades of profile mine; there are baseline, v2"),
         ({"metrics": ("luck",)}, "no metric luck; there are finishing position"),
         ({"rankings": ("nobody",)}, "no ranking from nobody is stored"),
     ],

@@ -22,7 +22,14 @@ from engine.validity.prediction import (
     log_loss_gain,
     predict,
 )
-from engine.validity.proof import PROOF_SCHEMA, Metric, baseline_metrics, history, prove
+from engine.validity.proof import (
+    PROOF_SCHEMA,
+    History,
+    Metric,
+    baseline_metrics,
+    history,
+    prove,
+)
 from engine.validity.repeatability import (
     against_field,
     car_elasticity,
@@ -364,26 +371,31 @@ def test_elo_moves_by_the_surprise_after_the_race() -> None:
 # The proof
 
 
-def proof_of(rounds: tuple[int, ...], metrics: list[Metric]) -> pl.DataFrame:
-    """Prove metrics on 2014 and 2015 of four drivers, Ann and Cid always ahead of their mates."""
-    seasons = range(FITTED_THROUGH, FITTED_THROUGH + 2)
-    known = history(
-        pl.concat(sessions(rounds, season) for season in seasons),
-        pl.concat(entries(rounds, TEAMS, season) for season in seasons),
+def past(*seasons: int) -> History:
+    """Seasons of four drivers, Ann and Cid always ahead of their mates."""
+    return history(
+        pl.concat(sessions(ROUNDS[:6], season) for season in seasons),
+        pl.concat(entries(ROUNDS[:6], TEAMS, season) for season in seasons),
         qualifying({}),
         frame("laps", laps("ann", [])),
     )
-    return prove(
-        [*metrics, *baseline_metrics(known)], known, range(2015, 2016), candidates=["mine"]
-    )
 
 
-def test_a_proof_has_every_measure_of_every_metric() -> None:
-    """A grade is averaged over ten and five races, a state is not and is asked nothing else."""
+@pytest.fixture(scope="module")
+def proof() -> pl.DataFrame:
+    """Prove a grade and a state that are the same for all, on 2015 after 2014."""
+    known = past(FITTED_THROUGH, FITTED_THROUGH + 1)
     same = pl.concat(
-        metric(driver, [1.0] * 8, season) for driver in TEAMS for season in (2014, 2015)
+        metric(driver, [1.0] * 6, season) for driver in TEAMS for season in (2014, 2015)
     )
-    proof = proof_of(ROUNDS, [Metric("mine", same), Metric("state", same, is_state=True)])
+    mine = [Metric("mine", same), Metric("state", same, is_state=True)]
+    named = {each.name: each for each in baseline_metrics(known)}
+    baselines = [named["finishing position"], named["Elo finish"]]
+    return prove([*mine, *baselines], known, range(2015, 2016), candidates=["mine"])
+
+
+def test_a_proof_has_every_measure_of_every_metric(proof: pl.DataFrame) -> None:
+    """A grade is averaged over ten and five races, a state is not and is asked nothing else."""
     assert proof.schema == PROOF_SCHEMA
     mine = proof.filter(pl.col("against").is_null(), metric="mine")
     assert set(mine["measure"]) >= {"accuracy", "log loss", "reliability", "car leak", "hiring"}
@@ -392,35 +404,42 @@ def test_a_proof_has_every_measure_of_every_metric() -> None:
     assert set(state["measure"]) == {"accuracy", "log loss"}
     assert state["window_races"].null_count() == state.height == 2 * len(OUTCOMES)
     gains = proof.filter(measure="log loss gain", outcome="finish")
-    assert set(gains["against"]) == set(proof["metric"]) - {"mine"}
+    assert gains["against"].to_list() == ["state", "finishing position", "Elo finish"]
 
 
-def test_a_perfect_baseline_is_seen_and_a_flat_metric_is_a_coin() -> None:
+def test_a_perfect_baseline_is_seen_and_a_flat_metric_is_a_coin(proof: pl.DataFrame) -> None:
     """The finishing order never changes: all finishes are foretold; equal grades tell nothing."""
-    same = pl.concat(
-        metric(driver, [1.0] * 8, season) for driver in TEAMS for season in (2014, 2015)
-    )
-    proof = proof_of(ROUNDS, [Metric("mine", same)]).filter(outcome="finish", window_races=10)
-    found = {(row["metric"], row["measure"]): row["value"] for row in proof.to_dicts()}
+    found = {
+        (row["metric"], row["measure"]): row["value"]
+        for row in proof.filter(outcome="finish", window_races=10).to_dicts()
+    }
     assert found["finishing position", "accuracy"] == 1.0
     assert found["mine", "accuracy"] == 0.5
     assert found["mine", "log loss"] == pytest.approx(math.log(2))
 
 
-def test_what_comes_later_is_not_looked_at() -> None:
-    """A season after the tested one changes no figure."""
-    rounds = (1, 2, 3, 4, 5, 6)
-    known = [
-        history(
-            pl.concat(sessions(rounds, season) for season in seasons),
-            pl.concat(entries(rounds, TEAMS, season) for season in seasons),
-            qualifying({}),
-            frame("laps", laps("ann", [])),
+def test_what_comes_later_is_not_looked_at_but_for_the_later_vote() -> None:
+    """Seasons after the tested one change no figure; the vote of 2022 goes to the third of four."""
+    one, other = past(2014, 2015), past(2014, 2015, 2017, 2022)
+    votes = pl.DataFrame(
+        {"session_id": ["2022-1"], "driver_id": ["cid"], "is_winner": [True]}
+    ).with_columns(vote_share_pct=pl.lit(None, pl.Float64))
+    proofs = [
+        prove(
+            [Metric("place", results(known.entries)["finishing position"])],
+            known,
+            range(2015, 2016),
+            votes=votes,
         )
-        for seasons in (range(2014, 2016), range(2014, 2018))
+        for known in (one, other)
     ]
-    one, other = (prove(baseline_metrics(past)[:3], past, range(2015, 2016)) for past in known)
-    assert one.equals(other)
+    is_later = pl.col("measure") == "later vote percentile"
+    before, after = (rows.filter(~is_later) for rows in proofs)
+    assert before.equals(after)
+    early, late = (rows.filter(is_later).row(0, named=True) for rows in proofs)
+    assert (early["value"], early["cases"]) == (None, 0)
+    assert (late["value"], late["cases"]) == (pytest.approx(1 / 3), 1)
+    assert (late["first_season"], late["last_season"]) == (2022, 2026)
 
 
 # Gates

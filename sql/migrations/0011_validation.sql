@@ -1,5 +1,5 @@
 -- Proofs of how good the grades are, and other people's rankings to compare them with
--- depends: 0008_evidence
+-- depends: 0010_model_v2
 
 -- migrate: apply
 
