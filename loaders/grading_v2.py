@@ -39,6 +39,7 @@ from engine.v2.rating import STATE_SCHEMA, Rating, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import date
 
     from engine.v2.calibration import CalibrationProfileV2
     from loaders.lake import Snapshot
@@ -73,12 +74,22 @@ NOTHING: Final = Previous(
 
 
 def previous(
-    seen: Snapshot, first: SessionKey, profiles: Sequence[CalibrationProfileV2]
+    seen: Snapshot,
+    first: SessionKey,
+    profiles: Sequence[CalibrationProfileV2],
+    held_on: date | None = None,
 ) -> Previous:
     """Read what a lake knows of the time before a session, under some profiles.
 
     The state is that after the newest session before it; where a profile has none there under
     its version, it begins anew.
+
+    Args:
+        seen: the lake.
+        first: the session.
+        profiles: whose states and passes are wanted.
+        held_on: its date: a session of its kind on the same day is itself, under the round that
+            it had before it was renumbered.
     """
     seasons = range(first.season - CIRCUIT_SEASONS, first.season)
     named = [profile.name for profile in profiles]
@@ -91,7 +102,10 @@ def previous(
         .select("profile_name", "season", "circuit_id", "at_risk_laps", "passes")
         .cast(PASS_COUNTS_SCHEMA)
     )
-    there = seen.scan("rating_states").select(SESSION).unique().collect()["session_id"]
+    itself = (pl.col("session_kind") == first.session_kind) & (pl.col("session_date") == held_on)
+    same = seen.scan("sessions", [first.season]).filter(itself).select(SESSION)
+    states = seen.scan("rating_states").select(SESSION).unique()
+    there = states.join(same, on=SESSION, how="anti").collect()["session_id"]
     before = [key for key in in_order(map(SessionKey.parse, there)) if _order(key) < _order(first)]
     state = NOTHING.states
     if before:

@@ -149,7 +149,7 @@ def ingest_file(
     fetched = _fetch(session, settings, provider_name, fill_gaps=fill_gaps)
     tables = _with_known_qualifying(session, settings, fetched.tables)
     profile = profiles.read_profile(profiles.DEFAULT)
-    before = _before(session, settings, profile)
+    before = _before(session, settings, profile, tables)
     derived = grade_session(tables, profile, f"{fetched.provider} {session.session_id}", before)
     _write(session, settings, tables, derived)
     return one_file.load_file(target, settings, seasons=[session.season], force=force)
@@ -176,13 +176,16 @@ def _write(
     lake.write_session(settings.lake, session, {**marks, **tables, **with_kept(derived, stored)})
 
 
-def _before(session: SessionKey, settings: Settings, profile: Profile) -> Previous:
+def _before(
+    session: SessionKey, settings: Settings, profile: Profile, tables: SessionTables
+) -> Previous:
     """Read what the lake knows of the time before a session that the profile's model goes on from.
 
     For model v1 that is nothing.
     """
     second = [profile] if isinstance(profile, CalibrationProfileV2) else []
-    return previous(lake.snapshot(settings.lake), session, second)
+    held_on = tables["sessions"]["session_date"].item()
+    return previous(lake.snapshot(settings.lake), session, second, held_on)
 
 
 def _with_known_qualifying(
@@ -218,7 +221,7 @@ def store(
     marks = tables.get("filled_columns", empty("filled_columns"))
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
-        before = _before(session, settings, profile)
+        before = _before(session, settings, profile, tables)
         derived = grade_session(tables, profile, f"{source} {session.session_id}", before)
         everything = {**tables, "filled_columns": marks, **derived}
         load = postgres.load_session(
@@ -276,10 +279,10 @@ def compare_providers(
     """
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
-    before = _before(session, settings, profile)
     sides = []
     for name in (first, second):
         tables = fetch_session(session, settings, [name]).tables
+        before = _before(session, settings, profile, tables)
         everything = {**tables, **grade_session(tables, profile, name, before)}
         sides.append({table: frame.lazy() for table, frame in everything.items()})
     one, other = sides[0], on_clock_of(sides[0]["laps"], sides[1])

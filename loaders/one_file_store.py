@@ -81,7 +81,7 @@ class Store:
         return [(name, version, body) for name, version, body in self._ask(query).rows()]
 
     def add_profiles(self, profiles: Sequence[Profile]) -> None:
-        """Store the profiles that are new; the first `baseline` is active.
+        """Store the profiles that are new; the first of the default's name is active.
 
         Raises:
             ProfileError: a version is stored with other constants.

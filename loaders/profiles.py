@@ -31,7 +31,7 @@ BUNDLED: Final = RESOURCES / "data" / "calibration"
 Profile: TypeAlias = CalibrationProfile | CalibrationProfileV2
 """Constants of one of the models; those of v2 say so in `model_version`."""
 
-DEFAULT: Final = "baseline"
+DEFAULT: Final = "v2"
 """Profile that is activated when the warehouse has no active one."""
 
 OF_MODEL: Final = {MODEL_VERSION: "baseline", MODEL_VERSION_V2: "v2"}
@@ -177,10 +177,10 @@ def get_profile(connection: Connection, name: str | None = None) -> Profile:
 def ensure_profiles(connection: Connection, folder: Path = BUNDLED) -> None:
     """Import what a folder has and the warehouse lacks, and see that one profile is active.
 
-    A choice somebody made is never changed: `baseline` is activated only if nothing is.
+    A choice somebody made is never changed: `DEFAULT` is activated only if nothing is.
 
     Raises:
-        ProfileError: a file is not a profile, or `baseline` is missing and nothing is active.
+        ProfileError: a file is not a profile, or `DEFAULT` is missing and nothing is active.
     """
     profiles = [read_profile(path) for path in bundled_files(folder)]
     with transaction(connection, "importing the bundled profiles"):

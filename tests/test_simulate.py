@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SCENARIOS = {scenario.session.session_id: scenario for scenario in WEEKENDS}
 DRY, SPRINT, LAPPED, WET = SCENARIOS.values()
 OTHER_SEEDS = (1, 2, 3)
-EVERY = [(scenario, seed) for scenario in WEEKENDS for seed in (SEED, *OTHER_SEEDS)]
+EVERY = [(scenario, seed) for scenario in WEEKENDS for seed in (SEED, OTHER_SEEDS[0])]
 IDS = [f"{scenario.session.session_id}, seed {seed}" for scenario, seed in EVERY]
 
 

@@ -15,15 +15,21 @@ from engine.v2.calibration import CalibrationProfileV2
 from loaders import lake
 from loaders.fitting import bundled_profile, changes
 from loaders.profiles import read_profile
+from loaders.settings import Settings
 from tests.profiles_v2 import V2_PROFILE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loaders.settings import Settings
     from tests.loaders.conftest import Run
 
 SEED = 3
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home without a server: a fit reads the lake only."""
+    return Settings(home=tmp_path_factory.mktemp("home"), database_url=None)
 
 
 @pytest.fixture(scope="module", autouse=True)

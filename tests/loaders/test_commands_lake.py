@@ -29,7 +29,7 @@ def test_regrade_says_what_it_did(run: Run) -> None:
     """Rows by table; the second time one season is unchanged and none is graded."""
     code, out, err = run("regrade", "--all", "--force")
     assert (code, err) == (0, "")
-    assert "graded with baseline: 1 seasons" in out
+    assert "graded with v2: 1 seasons" in out
     assert "driver_metrics: 79 rows" in out
     code, out, _ = run("regrade", "--all", "--json")
     told = json.loads(out)

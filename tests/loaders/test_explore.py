@@ -170,7 +170,7 @@ def test_what_grades_of_model_v2_rest_on(tmp_path: Path) -> None:
             return explore.query(opened, question).rows()
 
         ends = "round(rating_low_pct, 4), round(rating_high_pct, 4)"
-        rated = ask(f"select driver_id, {ends} from ratings order by 1")
+        rated = ask(f"select driver_id, {ends} from ratings order by 1")  # noqa: S608 - ours
         assert rated == [("norris", 0.3355, 0.6645), ("piastri", None, None)]
         passes = ask("select driver_name, opponent_name, beyond_expectation from pass_events")
         assert passes == [("Piastri", "Norris", -0.25)]

@@ -66,7 +66,7 @@ def test_other_constants_are_the_next_version(connection: Connection) -> None:
     import_profile(connection, BASELINE_PROFILE)
     assert import_profile(connection, LENIENT) == ("baseline", 2, True)
     newest = get_profile(connection, "baseline")
-    assert (newest.version, newest.consistency_tolerance) == (2, 6.25)
+    assert newest == LENIENT.model_copy(update={"version": 2})
     assert import_profile(connection, BASELINE_PROFILE) == ("baseline", 1, False)
 
 
@@ -157,12 +157,12 @@ def test_a_stored_profile_of_another_time_is_refused(connection: Connection) -> 
 
 
 def test_the_bundled_profiles_are_there_after_the_first_use(connection: Connection) -> None:
-    """`baseline` is active; doing it again changes nothing."""
+    """`v2` is active; doing it again changes nothing."""
     for _ in range(2):
         ensure_profiles(connection)
         bundled = [path.stem for path in bundled_files()]
         assert sorted(name for name, _, _ in stored(connection)) == bundled
-        assert get_profile(connection).name == "baseline"
+        assert get_profile(connection).name == "v2"
 
 
 def test_somebodys_choice_is_left_alone(connection: Connection) -> None:
@@ -180,7 +180,7 @@ def test_a_folder_without_the_default_is_refused_whole(
 ) -> None:
     """If nothing can be activated, nothing is imported either."""
     (tmp_path / "strict.json").write_text(STRICT_PROFILE.model_dump_json())
-    with pytest.raises(ProfileError, match="'baseline' is stored"):
+    with pytest.raises(ProfileError, match="'v2' is stored"):
         ensure_profiles(connection, tmp_path)
     assert stored(connection) == []
 

@@ -130,7 +130,7 @@ def sprint_tables(realdata: Path, session: SessionKey) -> dict[str, pl.DataFrame
         for row in official.to_dicts()
     ]
     start = {"session_id": session.session_id, **session._asdict(), "data_source": "results"}
-    empty = ("laps", "pit_stops", "race_control", "weather")
+    empty = ("laps", "pit_stops", "race_control", "weather", "qualifying")
     return {
         "sessions": frame("sessions", [start]),
         "entries": frame("entries", entries),

