@@ -1,4 +1,5 @@
 # Two commands: `make demo` grades the bundled weekends, `make test` passes the tests.
+# `make bench` measures how fast all of history is graded, on the lake in DRIVEGRADE_HOME.
 # Each creates the environment from the lock when it is missing or out of date.
 
 PYTHON ?= python3
@@ -6,7 +7,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check lock clean
+.PHONY: demo test bench check lock clean
 
 demo: $(STAMP)
 	$(VENV)/bin/drivegrade demo
@@ -16,6 +17,11 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
+
+bench: $(STAMP)
+	$(VENV)/bin/python -m benchmarks.grading_v2
+	$(VENV)/bin/python -m benchmarks.grading --quick \
+		"$$($(VENV)/bin/python -c 'from loaders.settings import Settings; print(Settings().lake)')"
 
 $(STAMP): requirements.lock pyproject.toml
 ifdef UV

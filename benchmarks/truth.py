@@ -2,8 +2,8 @@
 
     python -m benchmarks.truth [--isolated 30] [--transfers 16]
 
-A grader turns the tables of a world into a number per driver and race. Of its last season's means,
-averaged over the worlds:
+A grader turns the tables of a world into metrics, a number per driver and race. Of the means of
+their last season, averaged over the worlds:
 
     pace         Spearman's correlation with the drivers' true pace
     given car    the same, the true car held fixed (partial)
@@ -22,31 +22,34 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from benchmarks.simulator.result import CLASSIFIED_SHARE, RACE_POINTS
-from benchmarks.worlds import LAPS, RACES, TEAMS, Driven, Field, World, make_world
-from engine.contract import conform
-from engine.tables import ENTRY, NORMALIZED, SESSION, empty, polars_schema
+from benchmarks.world_tables import FIRST_SEASON, world_tables
+from benchmarks.worlds import RACES, TEAMS, Field, World, make_world
+from engine.tables import ENTRY
+from engine.v2.calibration import profile_frame_v2
+from engine.v2.grade import COMPONENTS_V2_SCHEMA, SCORED, grade_v2
+from loaders.fitting import bundled_profile
 from loaders.grading import grade_session
 from loaders.profiles import read_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from engine.v2.calibration import CalibrationProfileV2, Normalization
 
     Tables = Mapping[str, pl.DataFrame]
-    Grader = Callable[[Tables], pl.DataFrame]
-    """Normalized tables by name → `session_id`, `driver_id`, `value`."""
-
-FIRST_SEASON: Final = 2015
-"""Year of a world's first season."""
+    Grader = Callable[[Tables], Mapping[str, pl.DataFrame]]
+    """Normalized tables by name → metrics by name: `session_id`, `driver_id`, `value`."""
 
 ISOLATED: Final = 30
 TRANSFERS: Final = 16
 TRANSFER_SEASONS: Final = 6
 """Worlds of either kind, and seasons of the second."""
 
-COMPOUNDS: Final = ("MEDIUM", "HARD")
+TARGETS: Final[Mapping[int, Mapping[str, float]]] = {
+    1: {"given_car": 0.60, "team_mates": 0.83},
+    TRANSFER_SEASONS: {"pace": 0.82},
+}
+"""Seasons of a world → what the grade of model v2 is to reach."""
 
 
 class Recovery(NamedTuple):
@@ -56,142 +59,6 @@ class Recovery(NamedTuple):
     given_car: float
     car: float
     team_mates: float
-
-
-def world_tables(world: World, driven: Driven) -> dict[str, pl.DataFrame]:
-    """Write a world as normalized tables.
-
-    Returns:
-        The frames of `engine.tables.NORMALIZED` under contract; race control and weather empty,
-        in qualifying the same lap in each part.
-    """
-    seasons = len(world.seats)
-    races = np.arange(seasons * RACES)
-    key = pl.DataFrame({"season": FIRST_SEASON + races // RACES, "round": races % RACES + 1})
-    sessions = key.with_columns(
-        session_id=pl.format("{}-{}", "season", "round"),
-        session_kind=pl.lit("race"),
-        event_name=pl.format("Grand Prix {}", "round"),
-        circuit_id=pl.format("circuit_{}", "round"),
-        data_source=pl.lit("simulated"),
-        scheduled_laps=pl.lit(LAPS),
-    )
-    ids = sessions["session_id"]
-    made = {
-        "sessions": sessions,
-        "entries": _entries(world, driven, ids),
-        "laps": _laps(world, driven, ids),
-        "pit_stops": _pit_stops(world, driven, ids),
-        "qualifying": _qualifying(world, driven, ids),
-    }
-    return {
-        name: conform(_filled(made[name], name), name, "a simulated world")
-        if name in made
-        else empty(name)
-        for name in NORMALIZED
-    }
-
-
-def _keys(world: World, ids: pl.Series) -> pl.DataFrame:
-    """One row per race and car, in that order."""
-    drivers = np.repeat(world.seats, RACES, axis=0)
-    races, cars = np.indices(drivers.shape).reshape(2, -1)
-    return pl.DataFrame({"race": races, "car": cars, "driver": drivers.ravel()}).select(
-        session_id=ids.gather(races),
-        driver_id=pl.format("driver_{}", "driver"),
-        team_id=pl.format("team_{}", pl.col("car") // 2),
-    )
-
-
-def _entries(world: World, driven: Driven, ids: pl.Series) -> pl.DataFrame:
-    """The classification: by laps, then time; who did not run 90 % of the distance last."""
-    laps = driven.is_driven.sum(axis=2)
-    last = np.take_along_axis(driven.clock_s, np.maximum(laps - 1, 0)[:, :, None], axis=2)[:, :, 0]
-    runs = _runs_to_the_flag(driven)
-    classified = laps >= int(CLASSIFIED_SHARE * LAPS)
-    order = np.lexsort((last, -laps, ~classified), axis=1).argsort(axis=1) + 1
-    points = np.concatenate([RACE_POINTS, np.zeros(order.shape[1])])[order - 1]
-    status = np.where(runs, np.where(laps == LAPS, "finished", "lapped"), "retired")
-    text = np.where(driven.crashed, "Accident", np.where(runs, "Finished", "Engine"))
-    time_ms = np.where(runs, np.rint(last * 1000.0), np.nan)
-    return _keys(world, ids).with_columns(
-        driver_name=pl.col("driver_id"),
-        team_name=pl.col("team_id"),
-        grid_position=pl.Series(driven.grid.ravel()),
-        position=pl.Series(order.ravel()),
-        is_classified=pl.Series(classified.ravel()),
-        status=pl.Series(status.ravel()),
-        status_text=pl.Series(text.ravel()),
-        points=pl.Series(np.where(classified, points, 0.0).ravel()),
-        completed_laps=pl.Series(laps.ravel()),
-        race_time_ms=pl.Series(time_ms.ravel()).fill_nan(None),
-        is_pit_lane_start=pl.lit(value=False),
-    )
-
-
-def _runs_to_the_flag(driven: Driven) -> NDArray[np.bool_]:
-    """Who was running when the winner finished."""
-    finished = np.where(driven.is_driven, driven.clock_s, np.inf)[:, :, -1].min(axis=1)
-    last = np.max(np.where(driven.is_driven, driven.clock_s, 0.0), axis=2)
-    runs: NDArray[np.bool_] = last >= finished[:, None]
-    return runs
-
-
-def _laps(world: World, driven: Driven, ids: pl.Series) -> pl.DataFrame:
-    """One row per lap that was completed."""
-    races, cars, laps = np.nonzero(driven.is_driven)
-    begun = np.concatenate(
-        [np.zeros((*driven.clock_s.shape[:2], 1)), driven.clock_s[:, :, :-1]], axis=2
-    )
-    end_ms, start_ms = (
-        np.rint(clock[races, cars, laps] * 1000.0).astype(np.int64)
-        for clock in (driven.clock_s, begun)
-    )
-    is_in_lap = driven.is_in_lap[races, cars, laps]
-    is_out_lap = (laps > 0) & driven.is_in_lap[races, cars, laps - 1]
-    stint = 1 + np.cumsum(driven.is_in_lap, axis=2) - driven.is_in_lap
-    keys: pl.DataFrame = _keys(world, ids)[races * driven.grid.shape[1] + cars]
-    return keys.select(
-        *ENTRY,
-        lap_number=pl.Series(laps + 1),
-        lap_time_ms=pl.Series(end_ms - start_ms),
-        lap_start_ms=pl.Series(start_ms),
-        lap_end_ms=pl.Series(end_ms),
-        is_in_lap=pl.Series(is_in_lap),
-        is_out_lap=pl.Series(is_out_lap),
-        stint_number=pl.Series(stint[races, cars, laps]),
-        compound=pl.Series(np.asarray(COMPOUNDS)[driven.compound[races, cars, laps]]),
-        tyre_life_laps=pl.Series(driven.tyre_age_laps[races, cars, laps]),
-        track_status=pl.Series(np.where(driven.is_neutral[races, cars, laps], "4", "1")),
-    ).with_columns(position=pl.col("lap_end_ms").rank("ordinal").over(*SESSION, "lap_number"))
-
-
-def _pit_stops(world: World, driven: Driven, ids: pl.Series) -> pl.DataFrame:
-    """One row per stop."""
-    races, cars, laps = np.nonzero(driven.is_in_lap & driven.is_driven)
-    keys: pl.DataFrame = _keys(world, ids)[races * driven.grid.shape[1] + cars]
-    return keys.select(*ENTRY, lap_number=pl.Series(laps + 1))
-
-
-def _qualifying(world: World, driven: Driven, ids: pl.Series) -> pl.DataFrame:
-    time_ms = pl.Series(np.rint(driven.qualifying_s.ravel() * 1000.0)).cast(pl.Int32)
-    place = pl.Series(driven.grid.ravel()).cast(pl.Int16)
-    return _keys(world, ids).select(
-        *ENTRY,
-        position=place,
-        q1_ms=time_ms,
-        q2_ms=pl.when(place <= 15).then(time_ms),
-        q3_ms=pl.when(place <= 10).then(time_ms),
-    )
-
-
-def _filled(frame: pl.DataFrame, table: str) -> pl.DataFrame:
-    """Bring a frame to a contract's columns; what the world does not know is null."""
-    schema = polars_schema(table)
-    return frame.select(
-        pl.col(name).cast(dtype) if name in frame.columns else pl.lit(None, dtype).alias(name)
-        for name, dtype in schema.items()
-    )
 
 
 def recovery(world: World, values: pl.DataFrame) -> Recovery:
@@ -231,28 +98,64 @@ def recovery(world: World, values: pl.DataFrame) -> Recovery:
     return Recovery(pace, float(given_car), car, float(right))
 
 
-def finishing_position(tables: Tables) -> pl.DataFrame:
-    """Grade by the place in the official order."""
-    return tables["entries"].select(*ENTRY, value=-pl.col("position").cast(pl.Float64))
+def results(tables: Tables) -> dict[str, pl.DataFrame]:
+    """Grade by the place in the official order and by championship points."""
+    entries = tables["entries"]
+    return {
+        "finishing position": entries.select(*ENTRY, value=-pl.col("position").cast(pl.Float64)),
+        "points": entries.select(*ENTRY, value=pl.col("points")),
+    }
 
 
-def points(tables: Tables) -> pl.DataFrame:
-    """Grade by championship points."""
-    return tables["entries"].select(*ENTRY, value=pl.col("points"))
-
-
-def model_v1(tables: Tables) -> pl.DataFrame:
+def model_v1(tables: Tables) -> dict[str, pl.DataFrame]:
     """Grade with model v1 under its bundled profile."""
     graded = grade_session(tables, read_profile("baseline"), "a simulated world")
-    return graded["driver_metrics"].select(*ENTRY, value="total_grade")
+    return {"v1": graded["driver_metrics"].select(*ENTRY, value="total_grade")}
 
 
-GRADERS: Final[Mapping[str, Grader]] = {
-    "v1": model_v1,
-    "finishing position": finishing_position,
-    "points": points,
-}
-"""What is compared, by name."""
+def model_v2(tables: Tables) -> dict[str, pl.DataFrame]:
+    """Grade with model v2 under its bundled profile, re-centred, and rate.
+
+    A world has no training years: what is fitted on them to make raw values scores is the world's
+    own mean and standard deviation. The rating is that after each driver's last race.
+    """
+    profile = bundled_profile()
+    evidence = grade_session(tables, profile, "a simulated world")["grade_evidence"]
+    parts = evidence.rename({"car_pct": "with_qualifying", "scored_car_pct": "car_pct"}).select(
+        COMPONENTS_V2_SCHEMA.names()
+    )
+    grades = grade_v2(parts, profile_frame_v2([recentred(profile, parts)]))
+    season = pl.col("session_id").str.split("-").list.to_struct(fields=["season", "round"])
+    rated = (
+        evidence.with_columns(season.struct.field("season", "round").cast(pl.Int32))
+        .sort("season", "round")
+        .group_by("driver_id", maintain_order=True)
+        .agg(pl.col("session_id").last(), value=pl.col("rating_pct").last())
+    )
+    return {
+        "v2 grade": grades.select(*ENTRY, value="total_grade"),
+        "v2 rating": rated.select(*ENTRY, "value"),
+    }
+
+
+def recentred(profile: CalibrationProfileV2, parts: pl.DataFrame) -> CalibrationProfileV2:
+    """Give a profile the mean and standard deviation that components have in a world.
+
+    Args:
+        profile: whose shares of the car and spreads stay.
+        parts: `engine.v2.grade.COMPONENTS_V2_SCHEMA`.
+    """
+    changed = {}
+    for name, raw in SCORED.items():
+        used: Normalization = getattr(profile, name)
+        neutral = parts.select(pl.col(raw) + used.car_share * pl.col("car_pct")).to_series()
+        measured = {"mean": neutral.mean(), "sd": neutral.std()}
+        changed[name] = used.model_copy(update=measured)
+    return profile.model_copy(update=changed)
+
+
+GRADERS: Final[Sequence[Grader]] = (model_v2, model_v1, results)
+"""What is compared."""
 
 
 def worlds(seasons: int, count: int) -> Iterator[tuple[World, dict[str, pl.DataFrame]]]:
@@ -262,33 +165,56 @@ def worlds(seasons: int, count: int) -> Iterator[tuple[World, dict[str, pl.DataF
         yield world, world_tables(world, Field(world, seed).drive())
 
 
-def compare(graders: Mapping[str, Grader], seasons: int, count: int) -> pl.DataFrame:
-    """Average the recovery of every grader over worlds: one row per grader."""
+def compare(graders: Sequence[Grader], seasons: int, count: int) -> pl.DataFrame:
+    """Average the recovery of every metric over worlds: one row per metric, `Recovery`."""
     found = [
-        {"grader": name, **recovery(world, grader(tables))._asdict()}
+        {"grader": name, **recovery(world, values)._asdict()}
         for world, tables in worlds(seasons, count)
-        for name, grader in graders.items()
+        for grader in graders
+        for name, values in grader(tables).items()
     ]
     return (
         pl.DataFrame(found).group_by("grader", maintain_order=True).agg(pl.exclude("grader").mean())
     )
 
 
+def hold(found: pl.DataFrame, targets: Mapping[str, float]) -> list[str]:
+    """Hold the grade of model v2 against targets.
+
+    Args:
+        found: what `compare` gave.
+        targets: least value by column.
+
+    Returns:
+        One sentence each.
+    """
+    (row,) = found.filter(grader="v2 grade").to_dicts()
+    return [
+        f"v2 grade, {name.replace('_', ' ')}: {row[name]:.3f}, to be at least {bound}: "
+        + ("met" if row[name] >= bound else "missed")
+        for name, bound in targets.items()
+    ]
+
+
 def main() -> None:
-    """Print how well each grader recovers either kind of world."""
+    """Print how well each grader recovers either kind of world, and whether that is enough."""
     parser = argparse.ArgumentParser(description="recovery of the truth of simulated worlds")
     parser.add_argument("--isolated", type=int, default=ISOLATED, help="seasons on their own")
     parser.add_argument("--transfers", type=int, default=TRANSFERS, help="worlds with transfers")
     chosen = parser.parse_args()
-    with pl.Config(
-        float_precision=2, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True
-    ):
-        if chosen.isolated:
-            print(f"{chosen.isolated} seasons of {2 * TEAMS} cars and {RACES} races on their own")
-            print(compare(GRADERS, 1, chosen.isolated))
-        if chosen.transfers:
-            print(f"{chosen.transfers} worlds of {TRANSFER_SEASONS} seasons, the last one")
-            print(compare(GRADERS, TRANSFER_SEASONS, chosen.transfers))
+    kinds = (
+        (chosen.isolated, 1, f"seasons of {2 * TEAMS} cars and {RACES} races on their own"),
+        (chosen.transfers, TRANSFER_SEASONS, f"worlds of {TRANSFER_SEASONS} seasons, the last one"),
+    )
+    for count, seasons, what in kinds:
+        if not count:
+            continue
+        found = compare(GRADERS, seasons, count)
+        with pl.Config(
+            float_precision=3, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True
+        ):
+            print(f"{count} {what}\n{found}")
+        print("\n".join(hold(found, TARGETS[seasons])))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from engine.v2.racecraft import drives
 from engine.validity.duels import grands_prix
 from loaders import lake
 from loaders.grading import track_difficulty
-from loaders.grading_v2 import NOTHING, _Chain
+from loaders.grading_v2 import NOTHING, Chain
 from loaders.profiles import OF_MODEL, read_profile
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def read_training(seen: Snapshot, seasons: range, carried: CalibrationProfileV2)
     known = range(min(seen.manifest.of("laps")), seasons.stop)
     tables = {name: lake.collect(seen.scan(name, known), seen.lake).lazy() for name in NORMALIZED}
     derived = derive(tables, track_difficulty())
-    chain = _Chain({**tables, **{name: derived[name] for name in EVENTS}}, carried, NOTHING)
+    chain = Chain({**tables, **{name: derived[name] for name in EVENTS}}, carried, NOTHING)
     timed = tables["laps"].select(SESSION).unique().collect()
     wanted = (
         grands_prix(chain.sessions)
@@ -131,9 +131,7 @@ def _fingerprint(seen: Snapshot, seasons: range) -> str:
     return f"SHA-256 of the files {digest.hexdigest()[:FINGERPRINT_DIGITS]}"
 
 
-def changes(
-    carried: CalibrationProfileV2, made: CalibrationProfileV2
-) -> list[dict[str, object]]:
+def changes(carried: CalibrationProfileV2, made: CalibrationProfileV2) -> list[dict[str, object]]:
     """Say which constants moved.
 
     Returns:
@@ -166,9 +164,7 @@ def _moved_most(name: str, before: object, after: object) -> dict[str, object]:
     return {"constant": name, "carried": str(before), "fitted": str(after)}
 
 
-def _moved_most_of(
-    name: str, before: Sequence[float], after: Sequence[float]
-) -> dict[str, object]:
+def _moved_most_of(name: str, before: Sequence[float], after: Sequence[float]) -> dict[str, object]:
     pairs = list(zip(before, after, strict=False))
     place = max(range(len(pairs)), key=lambda at: abs(pairs[at][1] - pairs[at][0]))
     moved = f"{name}[{place}]"

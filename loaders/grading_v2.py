@@ -102,7 +102,9 @@ def previous(
         .select("profile_name", "season", "circuit_id", "at_risk_laps", "passes")
         .cast(PASS_COUNTS_SCHEMA)
     )
-    itself = (pl.col("session_kind") == first.session_kind) & (pl.col("session_date") == held_on)
+    itself = (pl.col("session_kind") == first.session_kind) & (
+        pl.col("session_date") == pl.lit(held_on, pl.Date)
+    )
     same = seen.scan("sessions", [first.season]).filter(itself).select(SESSION)
     states = seen.scan("rating_states").select(SESSION).unique()
     there = states.join(same, on=SESSION, how="anti").collect()["session_id"]
@@ -155,7 +157,7 @@ def grade_tables_v2(
         ProfileError: there is no profile, or two share a name.
         ContractError: a session is not later than the state.
     """
-    parts = [_Chain(tables, alike[0], before).graded(alike) for alike in _alike(profiles)]
+    parts = [Chain(tables, alike[0], before).graded(alike) for alike in _alike(profiles)]
     return {name: pl.concat(part[name] for part in parts) for name in (*EVIDENCE, "grades")}
 
 
@@ -171,8 +173,8 @@ def _alike(
         yield list(alike)
 
 
-class _Chain:
-    """Raw values of sessions under the constants of a profile."""
+class Chain:
+    """Raw values of sessions under the constants of a profile, and what they come from."""
 
     def __init__(
         self, tables: Mapping[str, pl.LazyFrame], profile: CalibrationProfileV2, before: Previous
@@ -217,7 +219,7 @@ class _Chain:
         counted = pass_counts(self.at_risk.lazy(), sessions)
         self.terms = circuit_terms(pl.concat([counts.lazy(), counted]), sessions).collect()
         self.events = pass_events(self.at_risk, self.terms, self.profile.passes)
-        slow = slow_laps(fit, self.profile.mistakes)
+        slow = slow_laps(fit, entries, self.profile.mistakes)
         driven = entries.join(tables["laps"].select(SESSION).unique(), on=SESSION, how="semi")
         started, self.slow, self.burden, self.cycles = pl.collect_all(
             [

@@ -215,17 +215,20 @@ def fit_passes(at_risk: pl.DataFrame) -> PassConstants:
 def logit(features: NDArray[np.float64], outcome: NDArray[np.float64]) -> NDArray[np.float64]:
     """Maximum likelihood of P(outcome = 1) = 1 / (1 + exp(−features · b)), by Newton's method.
 
-    A feature that is nought throughout has the coefficient 0.
+    A feature that is the same throughout, as the overtaking aid of late seasons, has the
+    coefficient 0: the intercept holds it.
 
     Args:
-        features: rows × features.
+        features: rows × features, the first of them the intercept's 1.
         outcome: 0 or 1 per row.
 
     Raises:
         ProfileError: it does not settle, as with outcomes that a feature tells apart for certain,
             or features that are sums of one another.
     """
-    used = np.flatnonzero(np.any(features != 0.0, axis=0))
+    is_used = np.ptp(features, axis=0) > 0.0
+    is_used[0] = True
+    used = np.flatnonzero(is_used)
     x = features[:, used]
     b = np.zeros(len(used))
     for _ in range(NEWTON_STEPS):

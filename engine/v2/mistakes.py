@@ -1,11 +1,15 @@
 """Penalty burden of model v2: what a driver's own mistakes cost, and what the stewards took.
 
     slow lap  a lap at racing speed, clear of traffic, slower than expected by more than
-              max(4 σ, 1.2 %), σ being the race's robust spread
+              max(4 σ, 1.2 %), σ being the race's robust spread; not one that four or more cars
+              were slow on, nor one of the last two of a car that retired
     mistakes  ln(1 + Σ min(shortfall, 12 %)) over the slow laps, minus the race's median
     crash     1.5 if the retirement was an accident, a collision or a spin
     stewards  min(Σ seconds of penalties, 30) / 10
     penalties_raw = mistakes + crash + stewards
+
+A lap number on which many are slow is no mistake of theirs: a safety car, where the status of the
+track is not known, a yellow flag, rain. Nor is it one to drive a failing car to the pits.
 
 Numbers are those of the profile that comes with the project. A penalty that a driver serves in the
 pits counts by the seconds that `engine.v1.penalties` gives it.
@@ -44,6 +48,12 @@ MIN_FIELD_CARS: Final = 4
 MIN_MEDIAN_DRIVERS: Final = 4
 """Drivers whose mistakes are known that make a race's median."""
 
+MAX_SLOW_CARS: Final = 3
+"""Cars that may be slow on a lap number for it to be a mistake of each."""
+
+FAILING_LAPS: Final = 2
+"""Last laps of a car that retired, on which it may have been failing already."""
+
 SLOW_LAPS_SCHEMA: Final = pl.Schema(
     {
         "session_id": pl.String(),
@@ -56,11 +66,14 @@ SLOW_LAPS_SCHEMA: Final = pl.Schema(
 """One row per isolated slow lap: how much slower than expected, and how much of that counts."""
 
 
-def slow_laps(lap_fit: pl.LazyFrame, constants: MistakeConstants) -> pl.LazyFrame:
+def slow_laps(
+    lap_fit: pl.LazyFrame, entries: pl.LazyFrame, constants: MistakeConstants
+) -> pl.LazyFrame:
     """Find laps lost to a mistake.
 
     Args:
         lap_fit: `engine.v2.pace.pace_fit` of any number of sessions.
+        entries: `engine.tables.Entries` of the same sessions: who retired.
         constants: limits.
 
     Returns:
@@ -69,10 +82,19 @@ def slow_laps(lap_fit: pl.LazyFrame, constants: MistakeConstants) -> pl.LazyFram
     limit = pl.max_horizontal(
         constants.slow_spreads * pl.col("spread_pct"), pl.lit(constants.slow_min_pct)
     )
+    retired = entries.filter(pl.col("status").cast(pl.String) == "retired").select(ENTRY)
+    failing = (
+        lap_fit.join(retired, on=ENTRY, how="semi")
+        .group_by(ENTRY)
+        .agg(failing_lap=pl.col("lap_number").max() - (FAILING_LAPS - 1))
+    )
     is_clear = pl.col("gap_ahead_s").is_null() | (pl.col("gap_ahead_s") > constants.clear_gap_s)
     return (
         lap_fit.filter(is_green() & is_clear & (pl.col("field_cars") >= MIN_FIELD_CARS))
         .filter(pl.col("shortfall_pct") > limit)
+        .filter(pl.len().over(*SESSION, "lap_number") <= MAX_SLOW_CARS)
+        .join(failing, on=ENTRY, how="left")
+        .filter((pl.col("lap_number") < pl.col("failing_lap")).fill_null(value=True))
         .select(
             *LAP,
             "shortfall_pct",

@@ -13,8 +13,8 @@ from typing import Final
 
 import polars as pl
 
-from engine.tables import ENTRY, SESSION
-from engine.v2.clean_laps import clean_laps, is_clean, keyed, of_lap_before
+from engine.tables import ENTRY, LAP, SESSION
+from engine.v2.clean_laps import clean_laps, is_clean, of_lap_before
 from engine.v2.lap_fit import DEFAULTS, PaceConstants, exact_sum, pace_fit
 
 __all__ = ["PaceConstants", "clean_laps", "entry_pace", "pace_fit", "session_pace"]
@@ -53,23 +53,23 @@ def entry_pace(fitted: pl.LazyFrame, constants: PaceConstants = DEFAULTS) -> pl.
     spread = pl.max_horizontal("spread_pct", pl.lit(constants.smallest_spread_pct))
     weight = (constants.reference_spread_pct / spread).clip(upper_bound=constants.max_lap_weight)
     share = constants.quantile * (1.0 - constants.quantile)
-    drivers = has_laps.sum().over(SESSION).cast(pl.Int32)
+    drivers = has_laps.sum().over("session_key").cast(pl.Int32)
     spare = pl.col("fitted_laps") - (drivers + pl.col("fitted_lap_numbers") + 1)
     correlated = (1.0 + pl.col("lap_correlation")) / (1.0 - pl.col("lap_correlation"))
     widened = pl.when(spare > 0).then(correlated * pl.col("fitted_laps") / spare)
     step = (pl.col("residual_pct") - pl.col("before_pct")).abs()
     return (
         _successive(fitted)
-        .group_by(ENTRY)
+        .group_by("entry_key")
         .agg(
-            pl.col("driver_pct", "spread_pct").first(),
+            pl.col(*ENTRY, "session_key", "driver_pct", "spread_pct").first(),
             dispersion_pct=step.median() * STEP_TO_SD,
             clean_laps=is_clean().sum().cast(pl.Int32),
             quantile_pct=pl.col("residual_pct").quantile(constants.quantile, "linear"),
         )
-        .join(_precision(fitted, constants), on=SESSION)
+        .join(_precision(fitted, constants), on="session_key")
         .with_columns(
-            pace_pct=pl.col("driver_pct") - centre.over(SESSION) + pl.col("quantile_pct"),
+            pace_pct=pl.col("driver_pct") - centre.over("session_key") + pl.col("quantile_pct"),
             pace_se_pct=(share * widened / laps).sqrt() / pl.col("density"),
             effective_laps=laps * weight,
         )
@@ -96,7 +96,7 @@ def _precision(fitted: pl.LazyFrame, used: PaceConstants) -> pl.LazyFrame:
     )
     return (
         _successive(fitted)
-        .group_by(SESSION)
+        .group_by("session_key")
         .agg(
             lap_correlation=correlation.fill_nan(0.0).clip(0.0, MAX_CORRELATION),
             density=2.0 * QUANTILE_STEP / (high - low),
@@ -109,8 +109,22 @@ def _precision(fitted: pl.LazyFrame, used: PaceConstants) -> pl.LazyFrame:
 def _successive(fitted: pl.LazyFrame) -> pl.LazyFrame:
     """Add `before_pct`, the residual of the lap just before in the same stint, to every lap."""
     is_same_stint = pl.col("stint_number") == pl.col("stint_number").shift(1)
-    return keyed(fitted).with_columns(
-        before_pct=pl.when(is_same_stint).then(of_lap_before("residual_pct"))
+    return (
+        fitted.select(
+            *LAP,
+            "session_key",
+            "entry_key",
+            "driver_pct",
+            "spread_pct",
+            "residual_pct",
+            "stint_number",
+            "refused_for",
+        )
+        .sort("entry_key", "lap_number")
+        .with_columns(
+            pl.col("session_key").set_sorted(),
+            before_pct=pl.when(is_same_stint).then(of_lap_before("residual_pct")),
+        )
     )
 
 
@@ -124,8 +138,8 @@ def session_pace(fitted: pl.LazyFrame, constants: PaceConstants = DEFAULTS) -> p
     """
     shared = ("level_pct", "spread_pct", "tyre_slope_pct_per_lap", "traffic_pct")
     return (
-        fitted.group_by(SESSION)
-        .agg(pl.col(*shared).first())
-        .join(_precision(fitted, constants), on=SESSION)
+        fitted.group_by("session_key")
+        .agg(pl.col(*SESSION, *shared).first())
+        .join(_precision(fitted, constants), on="session_key")
         .select(*SESSION, *shared, "lap_correlation", clean_laps="fitted_laps")
     )

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import polars as pl
 
 from engine.tables import ENTRY, LAP, SESSION
-from engine.v1.overtakes import OPPONENT, running_laps
+from engine.v1.overtakes import OPPONENT
 from engine.v2.clean_laps import is_green
 
 if TYPE_CHECKING:
@@ -145,6 +145,14 @@ def laps_at_risk(
     )
 
 
+def _timed(laps: pl.LazyFrame) -> pl.LazyFrame:
+    """Leave the laps whose end was measured; that of lap 1 is no racing line yet."""
+    is_made_up = pl.col("is_generated").fill_null(value=False)
+    return laps.filter(
+        ~is_made_up & pl.col("lap_end_ms").is_not_null() & (pl.col("lap_number") > 1)
+    )
+
+
 def _followers(laps: pl.LazyFrame) -> pl.LazyFrame:
     """Name the nearest car ahead at the line that begins each lap, on the same lap, and the gap.
 
@@ -152,27 +160,38 @@ def _followers(laps: pl.LazyFrame) -> pl.LazyFrame:
         One row per lap from lap 3 on: `LAP`, `opponent_id`, `gap_s` (0 to `MAX_GAP_S`).
     """
     group = [*SESSION, "lap_number"]
-    order = ["lap_end_ms", "position", "driver_id"]
-    line = laps.filter(
-        pl.col("lap_end_ms").is_not_null()
-        & ~pl.col("is_generated").fill_null(value=False)
-        & (pl.col("lap_number") > 1)
+    follows = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in group)
+    return (
+        _timed(laps)
+        .select(*LAP, "lap_end_ms", "position")
+        .sort(*group, "lap_end_ms", "position", "driver_id")
+        .select(
+            *ENTRY,
+            pl.col("lap_number") + 1,
+            opponent_id=pl.when(follows).then(pl.col("driver_id").shift(1)),
+            gap_s=pl.col("lap_end_ms").diff() * 1e-3,
+        )
+        .filter(pl.col("opponent_id").is_not_null() & (pl.col("gap_s") <= MAX_GAP_S))
     )
-    return line.select(
-        *ENTRY,
-        pl.col("lap_number") + 1,
-        opponent_id=pl.col("driver_id").shift(1).over(group, order_by=order),
-        gap_s=pl.col("lap_end_ms").diff().over(group, order_by=order) * 1e-3,
-    ).filter(pl.col("opponent_id").is_not_null() & (pl.col("gap_s") <= MAX_GAP_S))
 
 
 def _raced_laps(laps: pl.LazyFrame, entries: pl.LazyFrame, lap_fit: pl.LazyFrame) -> pl.LazyFrame:
-    """Give the laps driven at racing speed from line to line: `LAP`, finish and tyre age."""
+    """Give the laps driven at racing speed from line to line: `LAP`, finish and tyre age.
+
+    A retiree's last lap is none.
+    """
+    retired = entries.filter(pl.col("status") == "retired").select(ENTRY)
+    last = (
+        laps.filter(~pl.col("is_generated").fill_null(value=False))
+        .join(retired, on=ENTRY, how="semi")
+        .group_by(ENTRY)
+        .agg(pl.col("lap_number").max())
+    )
     green = lap_fit.filter(is_green()).select(*LAP, "tyre_age_laps")
     return (
-        running_laps(laps, entries)
-        .filter(pl.col("finish_ms").is_not_null())
-        .select(*LAP, "finish_ms")
+        _timed(laps)
+        .select(*LAP, finish_ms="lap_end_ms")
+        .join(last, on=LAP, how="anti")
         .join(green, on=LAP)
     )
 
@@ -260,10 +279,10 @@ def features() -> dict[str, pl.Expr]:
 
 def expectation(constants: PassConstants) -> pl.Expr:
     """Probability that the lap at risk ends in a pass, 0..1."""
-    logit = pl.sum_horizontal(
-        getattr(constants, name) * feature for name, feature in features().items()
-    )
-    return 1.0 / (1.0 + (-(constants.intercept + logit)).exp())
+    logit = pl.lit(constants.intercept)
+    for name, feature in features().items():
+        logit = logit + getattr(constants, name) * feature  # in one order: no bit is left to chance
+    return 1.0 / (1.0 + (-logit).exp())
 
 
 def pass_events(at_risk: AnyFrame, terms: AnyFrame, constants: PassConstants) -> AnyFrame:

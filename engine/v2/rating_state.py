@@ -9,7 +9,8 @@ them, older and less certain.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,9 +18,10 @@ import polars as pl
 from engine.tables import SessionKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+    from polars._typing import PolarsDataType
 
     Floats = NDArray[np.float64]
     Integers = NDArray[np.int64]
@@ -109,29 +111,45 @@ class RatingState:
         self.covariance = self.covariance[np.ix_(keep, keep)]
 
 
-def states_frame(rows: Sequence[dict[str, object]]) -> pl.DataFrame:
+def states_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Make rows of `state_row` a frame of `STATE_SCHEMA`."""
+    if not rows:
+        return pl.DataFrame(schema=STATE_SCHEMA)
     return pl.DataFrame(
         [
-            pl.Series(name, [row[name] for row in rows], dtype=dtype)
+            _list_column(name, [row[name] for row in rows], dtype.inner)
+            if isinstance(dtype, pl.List)
+            else pl.Series(name, [row[name] for row in rows], dtype=dtype)
             for name, dtype in STATE_SCHEMA.items()
         ]
     )
 
 
-def state_row(state: RatingState) -> dict[str, object]:
+def _list_column(name: str, cells: Sequence[Any], inner: PolarsDataType) -> pl.Series:
+    """Make lists, or arrays, a column: laid end to end and cut again, not one by one."""
+    places = np.repeat(np.arange(len(cells)), [len(cell) for cell in cells])
+    is_array = isinstance(cells[0], np.ndarray)
+    values = np.concatenate(cells) if is_array else list(chain.from_iterable(cells))
+    flat = pl.DataFrame([pl.Series("place", places), pl.Series(name, values, dtype=inner)])
+    cut = flat.group_by("place").agg(name)
+    every = pl.DataFrame({"place": np.arange(len(cells))})
+    return every.join(cut, on="place", how="left", maintain_order="left")[name].fill_null([])
+
+
+def state_row(state: RatingState) -> dict[str, Any]:
     """Write a state after a session as a row of `STATE_SCHEMA`."""
     if state.session is None:
         raise ValueError("a state before the first session has no row")
     retired = state.retired
+    size = len(state.members)
     return {
         "session_id": state.session.session_id,
         "first_season": state.first_season,
         "is_driver": [member.is_driver for member in state.members],
         "member_id": [member.member_id for member in state.members],
-        "last_season": state.last_season.tolist(),
-        "mean_pct": state.mean.tolist(),
-        "covariance": state.covariance[np.tril_indices(len(state.members))].tolist(),
+        "last_season": state.last_season.copy(),
+        "mean_pct": state.mean.copy(),
+        "covariance": state.covariance[np.tri(size, dtype=bool)],
         "retired_is_driver": [member.is_driver for member in retired],
         "retired_id": [member.member_id for member in retired],
         "retired_season": [one.season for one in retired.values()],

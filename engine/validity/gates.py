@@ -63,6 +63,7 @@ GATES: Final = (
     Gate("car leak", 0.35, is_floor=False, scope="all"),
     Gate("vote percentile", 0.78, is_floor=True),
     Gate("vote correlation", 0.43, is_floor=True),
+    Gate("later vote percentile", 0.75, is_floor=True),
     Gate("missing lap rms", 0.10, is_floor=False),
     Gate("missing lap correlation", 0.99, is_floor=True),
 )

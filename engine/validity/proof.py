@@ -6,7 +6,8 @@ known before the race and predicts as it is. Only grades are asked whether they 
 they are free of the car, and what people think.
 
 Predictions and votes are of the tested seasons. What needs many seasons is of all seasons since
-`FIRST_SEASON` up to the last tested one (scope `all`).
+`FIRST_SEASON` up to the last tested one (scope `all`). The votes of `LATER_VOTES` are a measure of
+their own, `later vote percentile`, whichever seasons are tested.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 FIRST_SEASON: Final = 1996
 """First season whose laps are known."""
+
+LATER_VOTES: Final = range(2022, 2027)
+"""Seasons of a new kind of car, whose votes no choice of the model has seen: told apart."""
 
 WINDOWS_RACES: Final = (10, 5)
 """Last grades that are averaged to predict."""
@@ -158,7 +162,8 @@ def prove(
 
     Args:
         metrics: each under a name of its own.
-        known: what they are examined on; what came after the tested seasons is not looked at.
+        known: what they are examined on; of what came after the tested seasons only the races of
+            `LATER_VOTES` are looked at, for the vote.
         seasons: tested ones.
         candidates: names of the metrics whose gain over every other is told, grade against grade
             at the first of `WINDOWS_RACES`, states as they are.
@@ -183,7 +188,9 @@ def prove(
         rows += _predicted(metric, predictions, candidates)
         if not metric.is_state:
             rows += _lasting(metric, past, seasons)
-            rows += _agreed(metric, past, seasons, votes, rankings or {})
+            rows += _agreed(metric, past, seasons, rankings or {})
+            if votes is not None:
+                rows += _voted(metric, known.races, seasons, votes)
         for measure, found in (stabilities or {}).get(metric.name, {}).items():
             rows.append(_row(metric, measure, found))
     first, last = seasons.start, seasons.stop - 1
@@ -243,20 +250,33 @@ def _agreed(
     metric: Metric,
     past: History,
     seasons: range,
-    votes: pl.DataFrame | None,
     rankings: Mapping[str, pl.DataFrame],
 ) -> Iterator[dict[str, object]]:
-    """Compare a grade with the vote and with rankings."""
+    """Compare a grade with rankings."""
     tested = past.races.filter(pl.col("season") >= seasons.start)
-    if votes is not None:
-        voted = votes.join(tested.select("session_id"), on="session_id", how="semi")
-        for measure, found in vote_agreement(metric.values, voted).items():
-            yield _row(metric, measure, found)
     centred = against_field(metric.values, past.entries, tested)
     for source, ranking in rankings.items():
         for season, found in ranking_agreement(centred, ranking).items():
             span = {"first_season": season, "last_season": season, "against": source}
             yield _row(metric, "ranking correlation", found, **span)
+
+
+def _voted(
+    metric: Metric, races: pl.DataFrame, seasons: range, votes: pl.DataFrame
+) -> Iterator[dict[str, object]]:
+    """Compare a grade with the vote in the tested seasons, and in the later ones."""
+
+    def agreement(span: range) -> dict[str, Estimate]:
+        held = races.filter(pl.col("season").is_between(span.start, span.stop - 1))
+        return vote_agreement(
+            metric.values, votes.join(held.select("session_id"), on="session_id", how="semi")
+        )
+
+    for measure, found in agreement(seasons).items():
+        yield _row(metric, measure, found)
+    span = {"first_season": LATER_VOTES.start, "last_season": LATER_VOTES.stop - 1}
+    later = agreement(LATER_VOTES)["vote percentile"]
+    yield _row(metric, "later vote percentile", later, **span)
 
 
 def _row(metric: Metric, measure: str, found: Estimate, **about: object) -> dict[str, object]:

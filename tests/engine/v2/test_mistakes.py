@@ -52,11 +52,36 @@ LAP_FIT = pl.Schema(
 )
 
 
-def slow(*rows: dict[str, object]) -> pl.DataFrame:
-    """Slow laps among the rows."""
-    found = slow_laps(pl.LazyFrame(list(rows), schema=LAP_FIT), LIMITS).collect()
+def slow(*rows: dict[str, object], retired: tuple[str, ...] = ()) -> pl.DataFrame:
+    """Slow laps among the rows; all cars but some have finished."""
+    drivers = {str(row["driver_id"]) for row in rows}
+    entries = pl.LazyFrame(
+        [
+            {"session_id": "2025-1", "driver_id": driver, "status": status}
+            for driver in drivers
+            for status in ["retired" if driver in retired else "finished"]
+        ]
+    )
+    found = slow_laps(pl.LazyFrame(list(rows), schema=LAP_FIT), entries, LIMITS).collect()
     assert found.schema == SLOW_LAPS_SCHEMA
     return found.sort("lap_number")
+
+
+def test_a_lap_on_which_four_are_slow_is_nobodys_mistake() -> None:
+    """Three may each make one; a fourth tells of a safety car, a flag or rain."""
+    three = [lap(driver_id=driver) for driver in "abc"]
+    assert slow(*three, lap(driver_id="d", lap_number=10)).height == 4
+    assert slow(*three, lap(driver_id="d")).is_empty()
+    assert slow(*three, lap(driver_id="d", shortfall_pct=1.0)).height == 3
+
+
+def test_a_failing_car_makes_no_mistakes() -> None:
+    """The last two laps before a retirement do not count; those of a finisher do."""
+    laps = [lap(lap_number=number) for number in (8, 9, 10)]
+    assert slow(*laps)["lap_number"].to_list() == [8, 9, 10]
+    assert slow(*laps, retired=("a",))["lap_number"].to_list() == [8]
+    normal = lap(lap_number=11, shortfall_pct=0.0)
+    assert slow(*laps, normal, retired=("a",))["lap_number"].to_list() == [8, 9]
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_one_outlier_moves_no_ones_pace() -> None:
 
 
 def test_old_tyres_are_not_the_drivers_fault() -> None:
-    """0.06 % a lap is found, and 20 laps, which cost 1.2 %, move a pace by 0.1 at most."""
+    """0.06 % a lap is found, and 20 laps, which cost 1.2 %, move a pace by 0.12 at most."""
     ages = np.array([1, 6, 11, 21, 21, 1])[:, None] + np.arange(30)
     ages = np.where(np.arange(30) >= np.array([8, 14, 20, 11, 25, 17])[:, None], ages - 15, ages)
     pct = np.array([0.0, 0.2, 0.4, 0.4, 0.6, 0.8])[:, None] + 0.06 * ages
@@ -129,7 +129,7 @@ def test_old_tyres_are_not_the_drivers_fault() -> None:
     slope = session_pace(fit(table).lazy()).collect()["tyre_slope_pct_per_lap"][0]
     assert slope == pytest.approx(0.06, abs=0.005)
     found = pace_pct(table)
-    assert found - found[0] == pytest.approx([0.0, 0.2, 0.4, 0.4, 0.6, 0.8], abs=0.1)
+    assert found - found[0] == pytest.approx([0.0, 0.2, 0.4, 0.4, 0.6, 0.8], abs=0.12)
 
 
 def test_compounds_are_told_apart_where_they_are_known() -> None:
