@@ -84,7 +84,7 @@ PUBLISHED = pl.Schema(
     {
         name: dtype
         for name, dtype in polars_schema("driver_metrics").items()
-        if name not in {"data_source", "inputs_hash"}
+        if name in polars_schema("grades") or name.startswith("has_")
     }
 )
 

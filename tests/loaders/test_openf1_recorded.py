@@ -106,6 +106,7 @@ def test_the_recorded_replies_load(miami: SessionTables, replayed: tuple[Replay,
     }
     assert {name: table.height for name, table in miami.items()} == {
         "sessions": 1, "entries": 22, "laps": 11, "pit_stops": 1, "race_control": 0, "weather": 9,
+        "qualifying": 0,
     }  # fmt: skip
     in_vain = {command.partition("v1/")[2].partition("?")[0] for command in replayed[0].missed}
     assert in_vain == {"drivers", "position", "race_control"}
