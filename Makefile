@@ -12,6 +12,8 @@ UV := $(shell command -v uv 2>/dev/null)
 demo: $(STAMP)
 	$(VENV)/bin/drivegrade demo
 
+# The tests start many processes; each would compile every module if none may keep the result.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -26,7 +28,7 @@ bench: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 ifdef UV
 	uv venv --quiet --allow-existing --python ">=3.11" $(VENV)
-	uv pip sync --quiet --require-hashes --python $(VENV)/bin/python requirements.lock
+	uv pip sync --quiet --compile-bytecode --require-hashes --python $(VENV)/bin/python requirements.lock
 	uv pip install --quiet --no-deps --no-build-isolation --python $(VENV)/bin/python --editable .
 else
 	$(PYTHON) -m venv $(VENV)
