@@ -7,7 +7,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test bench check lock clean
+.PHONY: demo test soak bench check lock clean
 
 demo: $(STAMP)
 	$(VENV)/bin/drivegrade demo
@@ -19,6 +19,12 @@ test: $(STAMP)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pytest
+
+# Hours of killing, cutting and filling; prints what held, and the seed that replays it.
+soak: export DRIVEGRADE_SOAK = 1
+soak: export PYTHONDONTWRITEBYTECODE =
+soak: $(STAMP)
+	$(VENV)/bin/pytest -q tests/reliability
 
 bench: $(STAMP)
 	$(VENV)/bin/python -m benchmarks.grading_v2

@@ -21,12 +21,14 @@ from loaders.providers import fastf1
 from loaders.regrade import regrade
 from loaders.settings import Settings
 from tests.real_races import FOLDERS, copy_cache
+from tests.soak import IS_SOAK, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.tables import SessionKey
     from loaders.providers import SessionTables
+    from tests.soak import Figure
 
     RealRace = Callable[[SessionKey], SessionTables]
 
@@ -40,6 +42,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="rewrite golden files; review the diff and say in CHANGELOG.md what moved and why",
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of a soak, and the seed that replays it."""
+    if not IS_SOAK:
+        return
+    reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    found = sorted(
+        str(value) for each in reports for name, value in each.user_properties if name == "figure"
+    )
+    terminalreporter.section(f"figures, DRIVEGRADE_SEED={SEED}")
+    for line in found:
+        terminalreporter.line(line)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Record what a reliability test counted: its number in the plan, and the figures."""
+
+    def record(name: str, counted: object) -> None:
+        record_property("figure", f"{name}: {counted}")
+
+    return record
 
 
 @pytest.fixture(scope="session")
