@@ -1,5 +1,6 @@
 # Two commands: `make demo` grades the bundled weekends, `make test` passes the tests.
 # `make bench` measures how fast all of history is graded, on the lake in DRIVEGRADE_HOME.
+# `make audit` asks whether a locked version has a known fault; it needs the internet.
 # Each creates the environment from the lock when it is missing or out of date.
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test soak bench check lock clean
+.PHONY: demo test soak bench audit check lock clean
 
 demo: $(STAMP)
 	$(VENV)/bin/drivegrade demo
@@ -30,6 +31,10 @@ bench: $(STAMP)
 	$(VENV)/bin/python -m benchmarks.grading_v2
 	$(VENV)/bin/python -m benchmarks.grading --quick \
 		"$$($(VENV)/bin/python -c 'from loaders.settings import Settings; print(Settings().lake)')"
+
+# Strict, because a version that could not be looked up was not found to be sound.
+audit:
+	uv tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
 ifdef UV

@@ -13,6 +13,7 @@ import typer
 
 from engine.errors import DriveGradeError
 from loaders import (
+    commands_cache,
     commands_calibrate,
     commands_explain,
     commands_explore,
@@ -43,6 +44,7 @@ app.command()(commands_explain.explain)
 app.command()(commands_explore.grades)
 app.command()(commands_explore.sql)
 app.command()(commands_explore.explore)
+app.add_typer(commands_cache.app, name="cache")
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 
@@ -250,6 +252,36 @@ def status(*, as_json: Json = False) -> None:
         return
     say("pending migrations: " + (", ".join(pending) or "none"))
     show_rows(loads.to_dicts(), "Newest loads", as_json=False)
+
+
+@database_app.command()
+def roles(*, as_json: Json = False) -> None:
+    """Make the roles that migrate, ingest and only read, each with its rights; repeatable."""
+    from loaders.roles import grant_roles
+
+    show_rows(grant_roles(read_settings()).to_dicts(), "Roles", as_json=as_json)
+    say(
+        "Without a password nobody logs in as one. In psql: \\password drivegrade_api",
+        quiet=as_json,
+    )
+
+
+@database_app.command()
+def sweep(
+    older_than: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="holding a session for longer")
+    ] = 300,
+    *,
+    terminate: Annotated[
+        bool, typer.Option("--terminate", help="end them; what is not committed is undone")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show who has kept sessions busy for long, a frozen program say, and end them."""
+    from loaders.sweeping import sweep as sweep_holders
+
+    found = sweep_holders(read_settings(), older_than_s=older_than, is_terminating=terminate)
+    show_rows(found.to_dicts(), "Holders of sessions", as_json=as_json)
 
 
 def _session_kind(text: str) -> str:

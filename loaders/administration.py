@@ -19,6 +19,7 @@ from loaders.migrations import migrate, pending
 from loaders.providers import ProviderError
 from loaders.providers.jolpica_calendar import fetch_calendar
 from loaders.providers.openf1_calendar import Merged, add_meetings, fetch_meetings
+from loaders.retrying import retried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,14 +80,22 @@ def get_profile(settings: Settings, name: str | None) -> Profile:
 def import_profile(settings: Settings, path: Path) -> tuple[str, int, bool]:
     """Store a profile file: its name, its version, and whether it was new."""
     profile = profiles.read_profile(path)
-    with profile_store(settings) as connection:
-        return profiles.import_profile(connection, profile)
+
+    def work() -> tuple[str, int, bool]:
+        with profile_store(settings) as connection:
+            return profiles.import_profile(connection, profile)
+
+    return retried(work)
 
 
 def activate_profile(settings: Settings, name: str, version: int | None) -> tuple[str, int]:
     """Make a stored profile the one that ingest grades with: its name and version."""
-    with profile_store(settings) as connection:
-        return profiles.activate(connection, name, version)
+
+    def work() -> tuple[str, int]:
+        with profile_store(settings) as connection:
+            return profiles.activate(connection, name, version)
+
+    return retried(work)
 
 
 def migrate_database(settings: Settings) -> list[str]:
@@ -224,7 +233,6 @@ def read_diff(
         WarehouseError: there are no two such revisions.
     """
     with postgres.connect(settings) as connection:
-        return (
-            revisions.diff_header(connection, session, older, newer),
-            revisions.diff(connection, session, older, newer),
-        )
+        header = revisions.diff_header(connection, session, older, newer)
+        named = header["data_revision"].to_list()  # a load in between may have made a later one
+        return header, revisions.diff(connection, session, named[0], named[-1])

@@ -15,18 +15,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import polars as pl
 
 from engine.errors import ContractError, ProfileError
+from loaders import fault_points as points
+from loaders import outbox
 from loaders.arrow import checked_tables
 from loaders.connection import run_file, transaction
-from loaders.errors import SessionBusyError
 from loaders.events import lock_events, place_session, session_facts, settle
 from loaders.merging import (
     AFTER_RACES,
     BEFORE_RACES,
+    BULK_ROWS,
     RACES,
     Changes,
     Tally,
@@ -37,6 +39,7 @@ from loaders.merging import (
     verify,
 )
 from loaders.revisions import last_loads, record_loads, record_quality
+from loaders.session_locks import lock_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -45,6 +48,17 @@ if TYPE_CHECKING:
     from loaders.arrow import Grading
     from loaders.connection import Connection
     from loaders.revisions import Delivery, LastLoad
+
+BULK_LIMITS: Final = ("15min", "1h")
+"""What a statement and the transaction of a load of `BULK_ROWS` laps or more may take."""
+
+_PASSED_AFTER: Final = {
+    "lap_times": points.LAPS,
+    "filled_columns": points.RESULTS,
+    "pit_cycles": points.GRADED,
+    "calendar_events": points.STATUS,
+}
+"""Last merge before a point → the point."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +142,10 @@ def load_sessions(
         _ = item.quality and item.quality.refetch_text  # refuses a time without its zone
     rows = {row["session_id"]: row for row in frames["sessions"].to_dicts()}
     counts = row_counts(frames, rows)
+    points.PREPARED()
     with transaction(connection, f"loading {_named(batch)}"):
-        _lock(connection, [item.session for item in batch])
+        lock_sessions(connection, [item.session for item in batch])
+        points.LOCKED()
         _require_profiles(connection, gradings)
         lock_events(connection, [session_facts(row) for row in rows.values()])
         known = _Known(last_loads(connection, batch), settle(connection, rows.values()))
@@ -148,6 +164,7 @@ def load_sessions(
                 connection, due, staged, gradings, known, counts=wanted, force=force
             )
             reports |= done
+    points.COMMITTED()
     ordered = (reports[item.session_id] for item in batch)
     return BatchReport(tuple(one for one in ordered if one), MappingProxyType(dict(shared)))
 
@@ -195,7 +212,10 @@ def _load(
 ) -> tuple[dict[str, LoadReport], dict[str, Changes]]:
     """Stage, merge, record and verify; what was done by session, and to shared tables."""
     tally = Tally()
+    if frames["laps"].height >= BULK_ROWS:
+        run_file(connection, "statements/allow_bulk_time", *BULK_LIMITS)
     stage(connection, frames, due, gradings, known.event_keys)
+    points.STAGED()
     merge(connection, tally, BEFORE_RACES)
     merge(connection, tally, [RACES], None)
     doubtful = [item for item in due if item.session_id not in known.event_keys]
@@ -205,14 +225,16 @@ def _load(
     before = {session_id: load for session_id, load in last.items() if load is not None}
     if not force:
         _refuse_emptying(before, counts)
-    merge(connection, tally, AFTER_RACES)
-    merge_names(connection, tally)
-    run_file(connection, "statements/drop_staging")
+    points.PLACED()
+    _merge_rest(connection, tally)
     changed = {session_id: tally.rows(session_id) for session_id in counts}
     revisions = record_loads(
         connection, due, gradings, before, row_counts=counts, changed_rows=changed
     )
+    points.RECORDED()
+    outbox.record_loads(connection, counts)
     verify(connection, frames, gradings, counts)
+    points.VERIFIED()
     return {
         session_id: LoadReport(
             session_id,
@@ -223,6 +245,16 @@ def _load(
         )
         for session_id in counts
     }, tally.of(None)
+
+
+def _merge_rest(connection: Connection, tally: Tally) -> None:
+    """Merge what depends on the sessions, table by table, and drop what was staged."""
+    for file, table in AFTER_RACES:
+        merge(connection, tally, [(file, table)])
+        if point := _PASSED_AFTER.get(file):
+            point()
+    merge_names(connection, tally)
+    run_file(connection, "statements/drop_staging")
 
 
 def _place(
@@ -272,32 +304,6 @@ def _named(batch: Sequence[Delivery]) -> str:
     """Name one session, or the first and the last, and say how many there are."""
     first, last = batch[0].session.session_id, batch[-1].session.session_id
     return first if len(batch) == 1 else f"{len(batch)} sessions, {first} to {last}"
-
-
-def _lock(connection: Connection, sessions: Iterable[SessionKey]) -> None:
-    """Keep other loads of the sessions out until the transaction ends.
-
-    Raises:
-        SessionBusyError: one is under way.
-    """
-    wanted = " ".join(sorted(session.session_id for session in sessions))
-    busy = run_file(connection, "queries/lock_session", wanted).to_series().to_list()
-    if not busy:
-        return
-    holders = run_file(connection, "queries/lock_holder", busy[0]).to_dicts()
-    who = "another process, which has just ended"
-    if holders:
-        holder = holders[0]
-        who = (
-            f"{holder['application_name'] or 'an unnamed program'} (server process "
-            f"{holder['pid']}) since {holder['started_at']:%Y-%m-%d %H:%M:%S} UTC"
-        )
-    more = f", and {len(busy) - 1} more are" if len(busy) > 1 else ""
-    raise SessionBusyError(
-        f"{busy[0]} is being loaded by {who}{more}. Nothing was changed; try again when it has "
-        "ended",
-        is_transient=True,
-    )
 
 
 def _require_profiles(connection: Connection, gradings: Iterable[Grading]) -> None:

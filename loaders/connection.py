@@ -18,6 +18,7 @@ from adbc_driver_manager import AdbcStatusCode
 from loaders.database_url import Address, parse_url, refused
 from loaders.embedded import embedded_postgres
 from loaders.errors import WarehouseError, is_retriable
+from loaders.fault_points import CONNECTED
 from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:
@@ -43,8 +44,14 @@ SESSION_SETTINGS: Final = {
 }
 """Set for every connection: nothing waits for ever, and nobody waits for us for ever."""
 
+TRANSACTION_LIMIT: Final = "300s"
+"""Longest transaction of a connection; a bulk load gives itself longer."""
+
 LIBRARY_SETTINGS: Final = {"connect_timeout": "5", "tcp_user_timeout": "15000"}
 """What PostgreSQL's client library waits at most: s to connect, ms for an acknowledgement."""
+
+_HUNG_UP: Final = ("recovery mode", "not yet accepting", "closed the connection unexpectedly")
+"""In what is said of a server that recovers from a crash, or hangs up while one connects."""
 
 _SERVER_SAID: Final = (
     "PG_DIAG_MESSAGE_PRIMARY",
@@ -91,8 +98,12 @@ def open_connection(
         except adbc.Error as error:
             message = str(error)
     if connection is None:
-        raise refused(message)
+        is_passing = any(part in message for part in _HUNG_UP)
+        raise _hung_up() if is_passing else refused(message)
     try:
+        with transaction(connection, "connecting to PostgreSQL"):
+            run_file(connection, "statements/limit_transaction", TRANSACTION_LIMIT)
+        CONNECTED()
         yield connection
     finally:
         connection.close()
@@ -176,6 +187,14 @@ def run_file(
         cursor.execute(_text(file), parameters or None)
         # by way of Arrow: Polars would wrap what the driver raises while fetching
         return pl.DataFrame(cursor.fetch_arrow_table())
+
+
+def _hung_up() -> WarehouseError:
+    return WarehouseError(
+        "cannot connect to PostgreSQL: the server hung up, because it recovers from a crash or the "
+        "network failed. Try again in some seconds",
+        is_transient=True,
+    )
 
 
 def _warehouse_error(error: adbc.Error, doing: str) -> WarehouseError:

@@ -12,22 +12,21 @@ import tempfile
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx
 import redis
 from pyrate_limiter import Duration
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from engine.errors import DriveGradeError
 from loaders import jolpica_api, lake
+from loaders.cache import open_client
 from loaders.connection import open_connection, warehouse_address
 from loaders.http import MAX_CACHE_BYTES, Client, Source
 from loaders.http_wire import Deadline, Wire, WireError
 from loaders.migrations import pending
 from loaders.profiles import get_profile
 from loaders.providers import PROVIDERS, ProviderError, openf1
+from loaders.redis_url import CacheError, parse_redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,7 +87,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         ("HTTP cache", _http_cache),
         ("PostgreSQL", _database),
         ("lake", _lake),
-        *((("Redis", _redis),) if os.environ.get("REDIS_URL") else ()),
+        *((("Redis", _redis),) if settings.redis_url is not None else ()),
     )
     for subject, check in checks:
         try:
@@ -252,26 +251,24 @@ def _http_cache(settings: Settings) -> Finding:
     return Finding("HTTP cache", "ok", detail)
 
 
-def _redis(_: Settings) -> Finding:
+def _redis(settings: Settings) -> Finding:
     """Ask Redis for a sign of life; its URL is never shown, for it may hold a password."""
-    url = os.environ["REDIS_URL"]
+    if settings.redis_url is None:
+        return Finding("Redis", "ok", "not used")
     try:
-        where = urlsplit(url).hostname or "a socket"
-        with redis.Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=SERVICE_LIMIT_S,
-            socket_timeout=SERVICE_LIMIT_S,
-        ) as client:
-            client.ping()
-    except ValueError:
-        remedy = "Write it as redis://HOST:6379/0, or rediss:// for TLS."
-        return Finding("Redis", "failed", "REDIS_URL is no URL of a Redis server", remedy)
+        address = parse_redis_url(settings.redis_url)
+    except CacheError as error:
+        return Finding("Redis", "failed", str(error))
+    client = open_client(address, SERVICE_LIMIT_S)
+    try:
+        client.ping()
     except redis.RedisError as error:
-        detail = f"{where}: {type(error).__name__}"
-        remedy = "Start it, correct REDIS_URL, or unset it."
+        detail = f"{address.where}: {type(error).__name__}"
+        remedy = "Start it, correct REDIS_URL, or unset it; without it nothing is cached."
         return Finding("Redis", "failed", detail, remedy)
-    return Finding("Redis", "ok", f"{where} answers")
+    finally:
+        client.close()
+    return Finding("Redis", "ok", f"{address.where} answers")
 
 
 def _database(settings: Settings) -> Finding:

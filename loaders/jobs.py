@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -24,6 +24,7 @@ from loaders.fingerprint import data_hash
 from loaders.grading import BY_PROFILE, grade_session, with_kept
 from loaders.grading_v2 import Previous, previous
 from loaders.providers import simulated
+from loaders.retrying import retried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -215,10 +216,52 @@ def store(
         refused: other providers asked, and why theirs was not taken; stored with the load.
         force: go through the load even if the stored data is the same.
     """
-    source = tables["sessions"]["data_source"].item()
     tables = _with_known_qualifying(session, settings, tables)
     lacking = gaps(tables)
     marks = tables.get("filled_columns", empty("filled_columns"))
+    profile, derived, load = retried(
+        lambda: _load_graded(session, tables, settings, marks, refused=refused, force=force)
+    )
+    for old, new in load.renamed.items():
+        lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
+    _write(session, settings, tables, derived)
+    return IngestReport(
+        session=session,
+        data_source=tables["sessions"]["data_source"].item(),
+        profile=profile,
+        graded=derived["driver_metrics"].height,
+        load=load,
+        gaps=lacking,
+        refused=refused,
+        filled=tuple(marks.drop(SESSION).sort("table_name", "column_name").to_dicts()),
+        rating_state=next(iter(derived["grade_evidence"]["state_session_id"]), None),
+    )
+
+
+class _Graded(NamedTuple):
+    """What a session was graded with, what came of it, and what its load did."""
+
+    profile: Profile
+    derived: Mapping[str, pl.DataFrame]
+    load: LoadReport
+
+
+def _load_graded(
+    session: SessionKey,
+    tables: SessionTables,
+    settings: Settings,
+    marks: pl.DataFrame,
+    *,
+    refused: tuple[Refusal, ...],
+    force: bool,
+) -> _Graded:
+    """Grade a session with the profile that is active now, and load it into PostgreSQL.
+
+    May be done again after a commit that was not answered; its load is `unchanged` if that one
+    had arrived.
+    """
+    source = tables["sessions"]["data_source"].item()
+    lacking = gaps(tables)
     with profile_store(settings) as connection:
         profile = profiles.get_profile(connection, None)
         before = _before(session, settings, profile, tables)
@@ -236,20 +279,7 @@ def store(
             refetch_at=_refetch_at(connection, session) if lacking else None,
             force=force,
         )
-    for old, new in load.renamed.items():
-        lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
-    _write(session, settings, tables, derived)
-    return IngestReport(
-        session=session,
-        data_source=source,
-        profile=profile,
-        graded=derived["driver_metrics"].height,
-        load=load,
-        gaps=lacking,
-        refused=refused,
-        filled=tuple(marks.drop(SESSION).sort("table_name", "column_name").to_dicts()),
-        rating_state=next(iter(derived["grade_evidence"]["state_session_id"]), None),
-    )
+    return _Graded(profile, derived, load)
 
 
 def _refetch_at(connection: Connection, session: SessionKey) -> datetime | None:

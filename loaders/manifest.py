@@ -18,12 +18,12 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engine.errors import DriveGradeError
 from loaders.durable import UNFINISHED, make_folder, sync, write_file
@@ -31,6 +31,7 @@ from loaders.durable import UNFINISHED, make_folder, sync, write_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from typing import Self
 
 MANIFEST_NAME: Final = "manifest.json"
 
@@ -81,12 +82,26 @@ class Manifest(BaseModel):
     Attributes:
         layout: version of the lake's layout.
         files: table → season → file; a table without rows in a season has none.
+        seal: SHA-256 of `files`; a manifest written before there were seals has none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Literal[2] = 2
     files: dict[str, dict[int, LakeFile]] = Field(default_factory=dict)
+    seal: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """Refuse a manifest whose bytes have changed: a table might be missing in silence."""
+        if self.seal is not None and self.seal != self.sealed().seal:
+            raise ValueError("its seal is not that of the files it names")
+        return self
+
+    def sealed(self) -> Manifest:
+        """Give the same manifest with its seal."""
+        content = self.model_dump_json(exclude={"seal"}).encode()
+        return self.model_copy(update={"seal": hashlib.sha256(content).hexdigest()})
 
     def of(self, table: str) -> dict[int, LakeFile]:
         """Give a table's files by season."""
@@ -171,7 +186,8 @@ def publish(lake: Path, changes: Mapping[Place, Content | None]) -> Manifest:
         would, nothing is written.
 
     Raises:
-        LakeError: the disk refused; the old manifest is in place, and new files are removed.
+        LakeError: the disk refused. The old manifest is in place, and new files are removed; but
+            if it refused to confirm the new manifest, that is in place, and its files are.
     """
     before = read_manifest(lake)
     files = {table: dict(seasons) for table, seasons in before.files.items()}
@@ -192,16 +208,21 @@ def publish(lake: Path, changes: Mapping[Place, Content | None]) -> Manifest:
             seasons[place.season] = file
             path = path_of(lake, place, file)
             old = before.of(place.table).get(place.season)
-            if old is None or old.sha256 != file.sha256 or not path.is_file():
-                written.append(path)
-                made |= make_folder(path.parent)
+            is_there = path.is_file()
+            if old is None or old.sha256 != file.sha256 or not is_there:
+                made |= {*make_folder(path.parent), path.parent}
+                if not is_there:  # else it is of a manifest before, which readers may still hold
+                    written.append(path)
                 write_file(path, content.data)
         kept = {table: dict(sorted(files[table].items())) for table in sorted(files)}
         after = Manifest(files={table: seasons for table, seasons in kept.items() if seasons})
-        for folder in sorted(made | {path.parent for path in written}):
+        for folder in sorted(made):
             sync(folder)
-        if after != before:
-            write_file(lake / MANIFEST_NAME, after.model_dump_json(indent=1).encode())
+        if after.files != before.files:
+            sealed = after.sealed().model_dump_json(indent=1)
+            write_file(lake / MANIFEST_NAME, sealed.encode())
+    if after.files != before.files:  # its files are named now, whatever else is refused
+        with _refusals(lake, [], "It was written all the same, but may not outlast a power cut."):
             sync(lake)
     for folder in {lake / place.table / f"season={place.season}" for place in changes}:
         _sweep(folder, after, lake, GRACE)
@@ -298,26 +319,29 @@ def _sweep(folder: Path, manifest: Manifest, lake: Path, grace: timedelta) -> li
     newest = time.time() - grace.total_seconds()
     removed = []
     for path in sorted(folder.glob("*")) + sorted(folder.glob(UNFINISHED.format(name="*"))):
-        stat = path.stat()
-        is_unfinished = path.name.startswith(".")
         if path == named or not _OURS.match(path.name):
             continue
-        if is_unfinished or stat.st_mtime <= newest:
-            path.unlink()
-            removed.append(FileState(path, "unnamed", stat.st_size, None))
+        with suppress(OSError):  # what cannot be removed is in nobody's way until the next sweep
+            stat = path.stat()
+            if path.name.startswith(".") or stat.st_mtime <= newest:
+                path.unlink()
+                removed.append(FileState(path, "unnamed", stat.st_size, None))
     return removed
 
 
 @contextmanager
-def _refusals(lake: Path, written: list[Path]) -> Iterator[None]:
+def _refusals(
+    lake: Path, written: list[Path], state: str = "The lake is as it was."
+) -> Iterator[None]:
     """Say which file the disk refused and what that means; remove files that were written."""
     try:
         yield
     except OSError as error:
         for path in written:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # it is not named, so whoever sweeps finds it
+                path.unlink(missing_ok=True)
         named = error.filename or lake
         raise LakeError(
-            f"{named} could not be written: {error.strerror}\n"
-            "The lake is as it was. Make room or mend the folder, then try again."
+            f"{named} could not be written: {error.strerror}\n{state} "
+            "Make room or mend the folder, then try again."
         ) from error

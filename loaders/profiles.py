@@ -17,6 +17,7 @@ from engine.errors import ProfileError
 from engine.tables import SLUG_PATTERN
 from engine.v1.calibration import MODEL_VERSION, CalibrationProfile
 from engine.v2.calibration import MODEL_VERSION_V2, CalibrationProfileV2
+from loaders import outbox
 from loaders.connection import run_file, transaction
 from loaders.settings import RESOURCES
 
@@ -208,6 +209,7 @@ def _activate(connection: Connection, name: str, version: int | None) -> tuple[s
     chosen = int(max(versions) if version is None else version)
     run_file(connection, "statements/deactivate_profiles", name, chosen)
     run_file(connection, "statements/activate_profile", name, chosen)
+    outbox.record_activation(connection)
     return name, chosen
 
 

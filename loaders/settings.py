@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     Attributes:
         home: `DRIVEGRADE_HOME`, folder of the lake, the embedded PostgreSQL and caches.
         database_url: `DATABASE_URL`, a PostgreSQL URL; without it the embedded server is used.
+        redis_url: `REDIS_URL`, a URL of Redis; without it no answers are cached.
+        cache_ttl_s: `DRIVEGRADE_CACHE_TTL_S`, age at which a cached answer ends, s.
         fastf1_cache_dir: `FASTF1_CACHE_DIR`, FastF1's private cache; under `home` if not set.
         offline: `DRIVEGRADE_OFFLINE`, no network: only what is in the caches.
         fastf1_timeout_s: `DRIVEGRADE_FASTF1_TIMEOUT_S`, wall-clock limit of one FastF1 load, s.
@@ -42,6 +44,15 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None, validation_alias=AliasChoices("DATABASE_URL", "database_url")
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("REDIS_URL", "redis_url")
+    )
+    cache_ttl_s: int = Field(
+        default=3600,
+        ge=1,
+        le=86_400,
+        validation_alias=AliasChoices("DRIVEGRADE_CACHE_TTL_S", "cache_ttl_s"),
     )
     fastf1_cache_dir: Path | None = Field(
         default=None, validation_alias=AliasChoices("FASTF1_CACHE_DIR", "fastf1_cache_dir")

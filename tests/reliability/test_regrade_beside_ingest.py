@@ -1,0 +1,103 @@
+"""A regrade of the lake, loaded, beside an ingest of corrected data: as if one after the other."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from loaders import profiles
+from loaders.bulk_load import load_lake
+from loaders.errors import SessionBusyError
+from loaders.jobs import store
+from loaders.manifest import LakeError
+from loaders.postgres import connect
+from loaders.providers import simulated
+from loaders.regrade import regrade
+from tests.profiles import BASELINE_PROFILE, STRICT_PROFILE
+from tests.soak import chance, runs
+from tests.warehouse import dump, start_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.tables import SessionKey
+    from loaders.connection import Connection
+    from loaders.providers import SessionTables
+    from loaders.settings import Settings
+    from tests.soak import Figure
+
+SESSIONS = simulated.sessions()[:2]
+
+
+def delivered(session: SessionKey, settings: Settings, slower_ms: int = 0) -> SessionTables:
+    """Give what the provider delivers of a session; a correction makes one driver's laps slower."""
+    tables = simulated.fetch(session, settings)
+    is_corrected = pl.col("driver_id") == pl.col("driver_id").min()
+    later_ms = is_corrected.cast(pl.Int32) * (pl.col("lap_number").cast(pl.Int32) % 5) * slower_ms
+    longer = pl.col("lap_time_ms") + later_ms
+    return {**tables, "laps": tables["laps"].with_columns(lap_time_ms=longer)}
+
+
+def restore(connection: Connection, settings: Settings) -> None:
+    """Store both sessions as they were before any correction, here and in the lake."""
+    shutil.rmtree(settings.lake, ignore_errors=True)
+    start_over(connection)
+    profiles.import_profile(connection, STRICT_PROFILE)
+    profiles.activate(connection, BASELINE_PROFILE.name)
+    for session in SESSIONS:
+        store(session, delivered(session, settings), settings)
+
+
+def ended_as(connection: Connection) -> str:
+    """Tell what is stored, without the ledger: how often something was tried is in there."""
+    return str({name: rows for name, rows in dump(connection).items() if name[:4] != "ops."})
+
+
+def persistently(work: Callable[[], None]) -> int:
+    """Do work until nobody is in its way: how often it was refused."""
+    for refusals in range(50):
+        try:
+            work()
+        except (SessionBusyError, LakeError):
+            continue
+        return refusals
+    raise AssertionError("refused for ever")
+
+
+def test_a_regrade_beside_an_ingest_loses_no_correction(settings: Settings, figure: Figure) -> None:
+    """C03: the lake has the correction, and one more regrade and load ends as after an ingest.
+
+    Until then PostgreSQL may be behind the lake: an ingest writes the lake after its commit, and
+    a load that saw the lake before that takes its new grades of old laps for newer. The figure
+    says how often.
+    """
+
+    def ingest() -> None:
+        store(SESSIONS[0], delivered(SESSIONS[0], settings, slower_ms=70), settings)
+
+    def grade_all() -> None:
+        regrade(settings.lake, [BASELINE_PROFILE, STRICT_PROFILE], force=True)
+        load_lake(settings)
+
+    rng = chance("C03")
+    seen: Counter[str] = Counter()
+    with connect(settings) as connection, ThreadPoolExecutor(2) as pool:
+        restore(connection, settings)
+        serial = {}
+        for name, step in {"before": grade_all, "ingest": ingest, "regrade": grade_all}.items():
+            step()
+            serial[ended_as(connection)] = f"{name} last"
+        assert len(serial) == 3
+        for _ in range(runs(2, 30)):
+            restore(connection, settings)
+            both = [ingest, grade_all]
+            rng.shuffle(both)
+            seen["refused"] += sum(pool.map(persistently, both))
+            seen[serial.get(ended_as(connection), "behind")] += 1
+            grade_all()
+            assert serial[ended_as(connection)] == "regrade last"
+    figure("C03", dict(seen))
