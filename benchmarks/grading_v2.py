@@ -38,7 +38,8 @@ from engine.v2.pit_cycles import pit_cycles
 from engine.v2.rating import rate
 from loaders import lake
 from loaders.grading import track_difficulty
-from loaders.grading_v2 import grade_tables_v2, in_order, previous
+from loaders.grading_v2 import grade_tables_v2
+from loaders.previous import in_order, previous
 from loaders.profiles import read_profile
 from loaders.settings import Settings
 

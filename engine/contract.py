@@ -35,7 +35,7 @@ def conform(frame: pl.DataFrame, table: str, source: str) -> pl.DataFrame:
             f"{table}: values from {source} do not fit the contract\n  {error}\n"
             "Nothing was used. If the values are real, widen engine/tables."
         ) from error
-    return check(table, cast, source).sort(TABLES[table].primary_key())
+    return check(table, cast, source).sort(_key(table))
 
 
 def check(table: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
@@ -75,6 +75,11 @@ def check(table: str, frame: pl.DataFrame, source: str) -> pl.DataFrame:
 
 
 @cache
+def _key(table: str) -> list[str]:
+    return TABLES[table].primary_key()
+
+
+@cache
 def _rules(table: str) -> list[pl.Expr]:
     """Write the rules of a table as one flag each; most frames keep them all.
 
@@ -87,7 +92,7 @@ def _rules(table: str) -> list[pl.Expr]:
         for name, column in schema.columns().items()
         for what, rule in column.validation_rules(pl.col(name)).items()
     ]
-    repeats = pl.struct(schema.primary_key()).is_duplicated().any()
+    repeats = pl.struct(_key(table)).is_duplicated().any()
     return [*rules, (~repeats).alias("primary_key")]
 
 

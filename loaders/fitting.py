@@ -21,7 +21,8 @@ from engine.v2.racecraft import drives
 from engine.validity.duels import grands_prix
 from loaders import lake
 from loaders.grading import track_difficulty
-from loaders.grading_v2 import NOTHING, Chain
+from loaders.grading_v2 import Chain
+from loaders.previous import NOTHING
 from loaders.profiles import OF_MODEL, read_profile
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def read_training(seen: Snapshot, seasons: range, carried: CalibrationProfileV2)
     known = range(min(seen.manifest.of("laps")), seasons.stop)
     tables = {name: lake.collect(seen.scan(name, known), seen.lake).lazy() for name in NORMALIZED}
     derived = derive(tables, track_difficulty())
-    chain = Chain({**tables, **{name: derived[name] for name in EVENTS}}, carried, NOTHING)
+    chain = Chain({**tables, **{name: derived[name] for name in EVENTS}}, [carried], NOTHING)
     timed = tables["laps"].select(SESSION).unique().collect()
     wanted = (
         grands_prix(chain.sessions)

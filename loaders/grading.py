@@ -22,7 +22,8 @@ from engine.v1.grade import grade, published
 from engine.v1.inputs import TRACK_DIFFICULTY_SCHEMA, derive
 from engine.v2.calibration import CalibrationProfileV2
 from loaders.fingerprint import inputs_hashes
-from loaders.grading_v2 import GRADING, NOTHING, Previous, grade_tables_v2
+from loaders.grading_v2 import GRADING, grade_tables_v2
+from loaders.previous import NOTHING, Previous
 from loaders.settings import RESOURCES
 
 if TYPE_CHECKING:

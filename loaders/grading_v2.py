@@ -7,27 +7,23 @@ The engine's steps in their order, each collected once:
 
 Profiles that differ only in what makes a raw value a score share all but the last step.
 
-A race is graded from what was known before it: the state of the ratings after the session before,
-and the passes of eight seasons. Both are tables of the lake (`Previous`), so that a race graded
-alone has the grade that a regrade of all history gives it.
+A race is graded from what was known before it: `loaders.previous`.
 """
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.tables import ENTRY, EVIDENCE, SESSION, SessionKey, polars_schema
-from engine.v2.calibration import MODEL_VERSION_V2, profile_frame_v2, quantile_frame
+from engine.tables import ENTRY, EVIDENCE, SESSION, polars_schema
+from engine.v2.calibration import profile_frame_v2, quantile_frame
 from engine.v2.clean_laps import is_clean
 from engine.v2.grade import SCORED, components, for_people, grade_v2
 from engine.v2.mistakes import penalty_burden, slow_laps
 from engine.v2.pace import clean_laps, entry_pace, pace_fit, session_pace
 from engine.v2.passes import (
-    CIRCUIT_SEASONS,
-    PASS_COUNTS_SCHEMA,
     circuit_terms,
     laps_at_risk,
     pass_counts,
@@ -36,13 +32,12 @@ from engine.v2.passes import (
 from engine.v2.pit_cycles import driver_pit_cycles, pit_cycles, team_pit_cycles
 from engine.v2.racecraft import drives, racecraft
 from engine.v2.rating import STATE_SCHEMA, Rating, rate
+from loaders.previous import NOTHING, Previous, gradings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from datetime import date
+    from collections.abc import Iterator, Mapping, Sequence
 
     from engine.v2.calibration import CalibrationProfileV2
-    from loaders.lake import Snapshot
 
     Frames = dict[str, pl.DataFrame]
 
@@ -51,88 +46,6 @@ GRADING: Final = ("profile_name", "model_version")
 
 UPSTREAM: Final = ("clean_laps", "pace", "rating", "passes", "start", "mistakes")
 """Parts of a profile that raw values depend on; the others only make them scores."""
-
-
-class Previous(NamedTuple):
-    """What grading goes on from.
-
-    Attributes:
-        states: rows of `rating_states`, at most one per profile and kind of rating, all after the
-            same session.
-        counts: `profile_name` and `PASS_COUNTS_SCHEMA` of the seasons before.
-    """
-
-    states: pl.DataFrame
-    counts: pl.DataFrame
-
-
-NOTHING: Final = Previous(
-    pl.DataFrame(schema=polars_schema("rating_states")),
-    pl.DataFrame(schema={"profile_name": pl.String(), **PASS_COUNTS_SCHEMA}),
-)
-"""Before the first session of all."""
-
-
-def previous(
-    seen: Snapshot,
-    first: SessionKey,
-    profiles: Sequence[CalibrationProfileV2],
-    held_on: date | None = None,
-) -> Previous:
-    """Read what a lake knows of the time before a session, under some profiles.
-
-    The state is that after the newest session before it; where a profile has none there under
-    its version, it begins anew.
-
-    Args:
-        seen: the lake.
-        first: the session.
-        profiles: whose states and passes are wanted.
-        held_on: its date: a session of its kind on the same day is itself, under the round that
-            it had before it was renumbered.
-    """
-    seasons = range(first.season - CIRCUIT_SEASONS, first.season)
-    named = [profile.name for profile in profiles]
-    is_ours = pl.col("profile_name").is_in(named) & (pl.col("model_version") == MODEL_VERSION_V2)
-    counted = (
-        seen.scan("session_evidence", seasons)
-        .filter(is_ours & (pl.col("at_risk_laps") > 0))
-        .join(seen.scan("sessions", seasons).select(*SESSION, "season", "circuit_id"), on=SESSION)
-        .drop_nulls("circuit_id")
-        .select("profile_name", "season", "circuit_id", "at_risk_laps", "passes")
-        .cast(PASS_COUNTS_SCHEMA)
-    )
-    itself = (pl.col("session_kind") == first.session_kind) & (
-        pl.col("session_date") == pl.lit(held_on, pl.Date)
-    )
-    same = seen.scan("sessions", [first.season]).filter(itself).select(SESSION)
-    states = seen.scan("rating_states").select(SESSION).unique()
-    there = states.join(same, on=SESSION, how="anti").collect()["session_id"]
-    before = [key for key in in_order(map(SessionKey.parse, there)) if _order(key) < _order(first)]
-    state = NOTHING.states
-    if before:
-        versions = pl.DataFrame(
-            [(p.name, p.version) for p in profiles],
-            schema={"profile_name": pl.String(), "profile_version": pl.Int32()},
-            orient="row",
-        )
-        state = (
-            seen.scan("rating_states", sessions=[before[-1]])
-            .filter(is_ours)
-            .join(versions.lazy(), on=versions.columns, how="semi")
-            .collect()
-        )
-    return Previous(state, counted.collect())
-
-
-def in_order(sessions: Iterable[SessionKey]) -> list[SessionKey]:
-    """Sort sessions by time: a sprint comes before its Grand Prix."""
-    return sorted(sessions, key=_order)
-
-
-def _order(key: SessionKey) -> tuple[int, int, bool]:
-    """Place of a session in time."""
-    return key.season, key.round, key.session_kind == "race"
 
 
 def grade_tables_v2(
@@ -157,7 +70,7 @@ def grade_tables_v2(
         ProfileError: there is no profile, or two share a name.
         ContractError: a session is not later than the state.
     """
-    parts = [Chain(tables, alike[0], before).graded(alike) for alike in _alike(profiles)]
+    parts = [Chain(tables, alike, before).graded() for alike in _alike(profiles)]
     return {name: pl.concat(part[name] for part in parts) for name in (*EVIDENCE, "grades")}
 
 
@@ -174,12 +87,25 @@ def _alike(
 
 
 class Chain:
-    """Raw values of sessions under the constants of a profile, and what they come from."""
+    """Raw values of sessions, and what they come from, under profiles that share constants.
+
+    Args:
+        tables: as for `grade_tables_v2`.
+        profiles: those that differ only in what makes raw values scores.
+        before: what was known before; a state of one of them is that of all.
+    """
 
     def __init__(
-        self, tables: Mapping[str, pl.LazyFrame], profile: CalibrationProfileV2, before: Previous
+        self,
+        tables: Mapping[str, pl.LazyFrame],
+        profiles: Sequence[CalibrationProfileV2],
+        before: Previous,
     ) -> None:
+        self.profiles, profile = profiles, profiles[0]
         self.profile = profile
+        known = before.states["profile_name"].unique().to_list()
+        named = next((p.name for p in profiles if p.name in known), profile.name)
+        self.state = before.states.filter(profile_name=named)
         self.sessions, self.entries = pl.collect_all([tables["sessions"], tables["entries"]])
         laps = tables["laps"]
         self.fit = pace_fit(clean_laps(laps, profile.clean_laps), profile.pace).collect(
@@ -193,10 +119,9 @@ class Chain:
             engine="in-memory",
         )
         qualifying = tables["qualifying"].collect()
-        self.state = before.states.filter(profile_name=profile.name)
         self.races = self._rate(qualifying.clear(), has_qualifying=False)
         self.rating = self._rate(qualifying, has_qualifying=True)
-        self._race(tables, before.counts.filter(profile_name=profile.name).drop("profile_name"))
+        self._race(tables, before.counts.filter(profile_name=named).drop("profile_name"))
 
     def _rate(self, qualifying: pl.DataFrame, *, has_qualifying: bool) -> Rating:
         state = self.state.filter(has_qualifying=has_qualifying).select(STATE_SCHEMA.names())
@@ -238,8 +163,8 @@ class Chain:
         )
         self.racecraft = racecraft(started, self.events, self.profile.start)
 
-    def graded(self, profiles: Sequence[CalibrationProfileV2]) -> Frames:
-        """Give grades and evidence under profiles that share the constants of the raw values."""
+    def graded(self) -> Frames:
+        """Give grades and evidence under all the profiles."""
         parts = components(
             self.races.entries.lazy(),
             self.pace.lazy(),
@@ -247,24 +172,23 @@ class Chain:
             self.burden.lazy(),
             self.profile.rating,
         )
-        scored = grade_v2(parts, profile_frame_v2(profiles).lazy())
-        names = pl.DataFrame(
-            {"profile_name": [p.name for p in profiles]}, schema={"profile_name": pl.String()}
-        ).with_columns(model_version=pl.lit(MODEL_VERSION_V2))
+        scored = grade_v2(parts, profile_frame_v2(self.profiles).lazy())
         raw = {
             "grade_evidence": self._entry_evidence(parts.collect()),
             "session_evidence": self._session_evidence(),
             "pass_events": self.events,
             "slow_laps": self.slow,
             "pit_cycles": self.cycles,
+            "rating_states": self._states(),
         }
-        keyed = {name: frame.join(names, how="cross") for name, frame in raw.items()}
-        keyed["rating_states"] = self._states(profiles)
+        names = gradings(self.profiles)
         found = {
-            name: keyed[name].select(pl.col(c).cast(t) for c, t in polars_schema(name).items())
-            for name in EVIDENCE
+            name: frame.join(names, how="cross").select(
+                pl.col(column).cast(dtype) for column, dtype in polars_schema(name).items()
+            )
+            for name, frame in raw.items()
         }
-        people = for_people(scored, quantile_frame(profiles).lazy())
+        people = for_people(scored, quantile_frame(self.profiles).lazy())
         found["grades"] = people.drop(SCORED.values()).collect()
         return found
 
@@ -313,17 +237,11 @@ class Chain:
             .with_columns(pl.col("at_risk_laps", "passes").fill_null(0))
         )
 
-    def _states(self, profiles: Sequence[CalibrationProfileV2]) -> pl.DataFrame:
-        names = pl.DataFrame(
-            [(p.name, p.version) for p in profiles],
-            schema={"profile_name": pl.String(), "profile_version": pl.Int32()},
-            orient="row",
-        ).with_columns(model_version=pl.lit(MODEL_VERSION_V2))
-        kinds = (
+    def _states(self) -> pl.DataFrame:
+        return pl.concat(
             rating.states.with_columns(has_qualifying=pl.lit(value=has_qualifying))
             for rating, has_qualifying in ((self.races, False), (self.rating, True))
         )
-        return pl.concat(kinds).join(names, how="cross")
 
     def _state_sessions(self) -> pl.DataFrame:
         """Say after which session stood the state that each session was rated from."""

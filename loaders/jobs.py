@@ -22,7 +22,7 @@ from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash
 from loaders.grading import BY_PROFILE, grade_session, with_kept
-from loaders.grading_v2 import Previous, previous
+from loaders.previous import Previous, previous
 from loaders.providers import simulated
 from loaders.retrying import retried
 

@@ -24,7 +24,7 @@ from engine.v1.calibration import MODEL_VERSION
 from engine.v2.calibration import CalibrationProfileV2
 from loaders import lake
 from loaders.grading import BY_PROFILE, engine_fingerprint, grade_tables, with_kept
-from loaders.grading_v2 import NOTHING, Previous, in_order, previous
+from loaders.previous import NOTHING, Previous, in_order, previous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

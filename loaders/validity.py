@@ -30,7 +30,7 @@ from engine.validity.stability import stability
 from loaders import lake, postgres
 from loaders.connection import run_file, transaction
 from loaders.grading import grade_session
-from loaders.grading_v2 import NOTHING, in_order, previous
+from loaders.previous import NOTHING, in_order, previous
 from loaders.profiles import read_profile
 from loaders.validity_files import read_metric, read_ranking, read_votes
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
     from engine.validity.estimates import Estimate
     from engine.validity.proof import History
-    from loaders.grading_v2 import Previous
     from loaders.lake import Snapshot
+    from loaders.previous import Previous
     from loaders.profiles import Profile
     from loaders.settings import Settings
 

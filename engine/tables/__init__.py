@@ -7,6 +7,7 @@ providers deliver, `derived` what is computed from it, `evidence` what model v2 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -156,6 +157,7 @@ TABLES: Final[Mapping[str, type[dy.Schema]]] = {**STORED, "grades": Grades}
 """All tables; `grades` is what scoring gives, before it is asked what rests on evidence."""
 
 
+@cache
 def polars_schema(table: str) -> pl.Schema:
     """Give the exact Polars dtypes of a table, in the contract's column order."""
     return pl.Schema({name: column.dtype for name, column in TABLES[table].columns().items()})

@@ -14,7 +14,7 @@ from engine.errors import DriveGradeError
 from engine.tables import EVIDENCE, TABLES, SessionKey
 from loaders import lake, regrade
 from loaders.grading import BY_PROFILE
-from loaders.grading_v2 import NOTHING, in_order, previous
+from loaders.previous import NOTHING, in_order, previous
 from loaders.providers import simulated
 from loaders.settings import Settings
 from tests.loaders.test_regrade import OTHER_SEASON, RACE, moved

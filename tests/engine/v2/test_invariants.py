@@ -15,7 +15,8 @@ from polars.testing import assert_frame_equal
 from engine.tables import EVIDENCE, LAP, NORMALIZED, SessionKey
 from engine.v1.penalties import penalty_events
 from engine.v1.strategy import strategy_events
-from loaders.grading_v2 import NOTHING, Previous, grade_tables_v2, in_order
+from loaders.grading_v2 import grade_tables_v2
+from loaders.previous import NOTHING, Previous, in_order
 from loaders.providers import simulated
 from loaders.settings import Settings
 from tests.profiles_v2 import V2_PROFILE
