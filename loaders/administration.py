@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from engine.errors import ContractError, DriveGradeError
-from loaders import postgres, profiles, revisions
+from loaders import postgres, profiles, reconcile, revisions
 from loaders.calendar import fail_attempt, start_attempt, sync_calendar
 from loaders.connection import open_connection, run_file, transaction, warehouse_address
 from loaders.errors import SessionBusyError
@@ -93,7 +93,9 @@ def activate_profile(settings: Settings, name: str, version: int | None) -> tupl
 
     def work() -> tuple[str, int]:
         with profile_store(settings) as connection:
-            return profiles.activate(connection, name, version)
+            chosen = profiles.activate(connection, name, version)
+            reconcile.after_commit(connection, settings)
+            return chosen
 
     return retried(work)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from engine.tables import SessionKey
-from loaders import lake
+from loaders import lake, reconcile
 from loaders.administration import profile_store
 from loaders.batch import load_sessions
 from loaders.connection import run_file, transaction
@@ -90,6 +90,7 @@ def load_lake(
         if sum(one.changed_rows for one in done) >= MANY_ROWS:
             with transaction(connection, "counting what was loaded"):
                 run_file(connection, "statements/analyze_stored")
+        reconcile.after_commit(connection, settings)
         rows = rows_beside(seen, wanted, _stored_rows(connection, wanted, gradings))
     older = {one.session_id: one.data_revision for one in done if one.status == "older"}
     return LakeLoad(_seasons(done), rows, older)

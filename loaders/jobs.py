@@ -17,7 +17,7 @@ from engine.compare import compare
 from engine.filling import on_clock_of
 from engine.tables import SESSION, SessionKey, empty
 from engine.v2.calibration import CalibrationProfileV2
-from loaders import lake, one_file, postgres, profiles
+from loaders import lake, one_file, postgres, profiles, reconcile
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash
@@ -279,6 +279,7 @@ def _load_graded(
             refetch_at=_refetch_at(connection, session) if lacking else None,
             force=force,
         )
+        reconcile.after_commit(connection, settings)
     return _Graded(profile, derived, load)
 
 

@@ -54,13 +54,13 @@ def read_profile(name_or_path: str | Path) -> Profile:
         path = BUNDLED / f"{name_or_path}.json"
     try:
         return parse_profile(path.read_bytes())
-    except OSError:
+    except ValidationError as error:
+        raise ProfileError(f"{path}: {faults(error)}") from None
+    except (OSError, ValueError):  # also a name that no file can have
         bundled = ", ".join(path.stem for path in bundled_files()) or "none"
         raise ProfileError(
             f"{name_or_path} cannot be read; name a JSON file or a bundled profile: {bundled}"
         ) from None
-    except ValidationError as error:
-        raise ProfileError(f"{path}: {faults(error)}") from None
 
 
 def read_v1_profile(name_or_path: str | Path) -> CalibrationProfile:

@@ -31,9 +31,11 @@ def lock_sessions(connection: Connection, sessions: Iterable[SessionKey]) -> Non
     who = "another process, which has just ended"
     if holders:
         holder = holders[0]
+        since = holder["started_at"]  # hidden from a role that is not the holder's
+        when = f"since {since:%Y-%m-%d %H:%M:%S} UTC" if since else "as another role"
         who = (
             f"{holder['application_name'] or 'an unnamed program'} (server process "
-            f"{holder['pid']}) since {holder['started_at']:%Y-%m-%d %H:%M:%S} UTC"
+            f"{holder['pid']}) {when}"
         )
     more = f", and {len(busy) - 1} more are" if len(busy) > 1 else ""
     raise SessionBusyError(

@@ -16,7 +16,7 @@ import polars as pl
 
 from engine.tables import DERIVED, NORMALIZED, TABLES, SessionKey, empty
 from loaders.grading import grade_tables
-from loaders.grading_v2 import NOTHING
+from loaders.previous import NOTHING
 from tests.frames import frame
 from tests.soak import chance
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
-    from loaders.grading_v2 import Previous
+    from loaders.previous import Previous
     from loaders.profiles import Profile
 
     Tables = Mapping[str, pl.DataFrame]

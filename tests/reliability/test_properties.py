@@ -49,7 +49,7 @@ from engine.v2.calibration import profile_frame_v2
 from engine.v2.grade import COMPONENTS_V2_SCHEMA, grade_v2
 from loaders import lake
 from loaders.grading import track_difficulty
-from loaders.grading_v2 import NOTHING, previous
+from loaders.previous import NOTHING, previous
 from tests.engine.test_steps import chunked
 from tests.profiles import BASELINE_PROFILE, STRICT_PROFILE
 from tests.profiles_v2 import V2_PROFILE

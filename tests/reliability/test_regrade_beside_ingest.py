@@ -92,7 +92,7 @@ def test_a_regrade_beside_an_ingest_loses_no_correction(settings: Settings, figu
             step()
             serial[ended_as(connection)] = f"{name} last"
         assert len(serial) == 3
-        for _ in range(runs(2, 30)):
+        for _ in range(runs(1, 30)):
             restore(connection, settings)
             both = [ingest, grade_all]
             rng.shuffle(both)

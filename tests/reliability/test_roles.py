@@ -13,7 +13,7 @@ from loaders import administration, jobs, postgres, profiles
 from loaders.cache import current_versions
 from loaders.connection import open_connection, transaction, warehouse_address
 from loaders.database_url import parse_url
-from loaders.errors import WarehouseError
+from loaders.errors import SessionBusyError, WarehouseError
 from loaders.migrations import migrate, pending
 from loaders.roles import grant_roles
 from loaders.settings import Settings
@@ -248,3 +248,16 @@ def test_migrate_makes_a_whole_database(granted: Settings, tmp_path: Path) -> No
     missing = pending(addresses["drivegrade_migrate"])
     assert migrate(addresses["drivegrade_migrate"]) == missing != []
     assert pending(addresses["drivegrade_migrate"]) == []
+
+
+def test_ingest_is_told_of_a_holder_under_another_role(granted: Settings, tmp_path: Path) -> None:
+    """H07, P7: the server hides when another role's transaction began, not that it holds."""
+    lock = "select pg_try_advisory_xact_lock(hashtextextended('drivegrade.session.2099-1', 0))"
+    with postgres.connect(granted) as owner, owner.cursor() as cursor:
+        cursor.execute(lock)
+        cursor.fetch_arrow_table()
+        with (
+            as_role(granted, "drivegrade_ingest", tmp_path) as settings,
+            pytest.raises(SessionBusyError, match="as another role"),
+        ):
+            jobs.ingest(SESSION, settings, provider_name="simulated")
