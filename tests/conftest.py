@@ -34,6 +34,28 @@ if TYPE_CHECKING:
 
 GOLDEN = Path(__file__).parent / "golden"
 
+LONGEST = (
+    "jolpica",
+    "calendar",
+    "fastf1",
+    "fastf1_frames",
+    "regrade",
+    "load",
+    "fallback",
+    "one_file",
+    "jobs",
+    "fastf1_faults",
+    "command_line",
+    "postgres",
+    "validity",
+    "openf1_faults",
+    "regrade_v2",
+    "openf1_races",
+    "attempts",
+    "real_ingest",
+)
+"""Files of `tests/loaders` by how long they take, the longest first."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer `--update-golden`."""
@@ -65,6 +87,12 @@ def figure(record_property: Callable[[str, object], None]) -> Figure:
         record_property("figure", f"{name}: {counted}")
 
     return record
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left with one at the end."""
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")

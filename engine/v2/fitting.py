@@ -33,9 +33,10 @@ from engine.v2.calibration import (
     StartConstants,
     profile_frame_v2,
 )
+from engine.v2.exact_sums import exact_sum
 from engine.v2.grade import SCORED, grade_v2, limited_score
 from engine.v2.passes import features, pass_events
-from engine.v2.racecraft import exact_sum, racecraft
+from engine.v2.racecraft import racecraft
 from engine.validity.duels import grands_prix
 from engine.validity.repeatability import DRIVE, MIN_RACES, car_levels
 

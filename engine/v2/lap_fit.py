@@ -25,6 +25,7 @@ import polars as pl
 
 from engine.tables import COMPOUNDS, LAP
 from engine.v2.clean_laps import MS_PER_S, is_clean, keyed
+from engine.v2.exact_sums import rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,8 +57,8 @@ MAD_TO_SIGMA: Final = 1.4826
 SMALLEST_LIMIT_PCT: Final = 1e-6
 """Added to 1.5 σ, so that a race without noise has weights."""
 
-ROUNDER: Final = 1.5 * 2.0**22
-"""Adding it and taking it off again rounds to 2⁻³⁰."""
+BITS: Final = 30
+"""Sums of values rounded to 2⁻³⁰, about 1e-9, are exact up to 2²³."""
 
 FOUND: Final = {
     "m": "session_key",
@@ -158,7 +159,7 @@ def _fitted(laps: pl.LazyFrame, used: PaceConstants, *, with_compounds: bool) ->
             fit = fit.with_columns(sigma=_robust_scale())
         if number >= FIRST_WEIGHTS_PASS:
             fit = fit.with_columns(w=_huber_weight(used)).with_columns(
-                w_rounded=_rounded(pl.col("w"))
+                w_rounded=rounded(pl.col("w"), BITS)
             )
     shared = [pl.col(term).max().over(key) for term, key in FOUND.items()]
     return pl.concat([fit, laps.filter(~is_clean())], how="diagonal").with_columns(shared)
@@ -192,7 +193,7 @@ def _sortable(laps: pl.LazyFrame, keys: Iterable[str]) -> pl.LazyFrame:
 
 def _prepared(clean: pl.LazyFrame) -> pl.LazyFrame:
     """Begin the fit: all terms 0, every lap of weight 1; age and traffic freed: `z_`."""
-    level = _rounded(pl.col("time")).sum().over("session_key") / pl.len().over("session_key")
+    level = rounded(pl.col("time"), BITS).sum().over("session_key") / pl.len().over("session_key")
     fit = clean.with_columns(
         **dict.fromkeys("abdtkg", pl.lit(0.0)),
         w=pl.lit(1.0),
@@ -206,7 +207,7 @@ def _prepared(clean: pl.LazyFrame) -> pl.LazyFrame:
     )
     freed = ("z_age", "z_traffic")
     for key in ("entry_key", "lap_key") * SWEEPS:
-        sums = {f"{z}_sum": _rounded(pl.col(z)) for z in freed}
+        sums = {f"{z}_sum": rounded(pl.col(z), BITS) for z in freed}
         laps = pl.col(f"{key}_laps")
         fit = _summed(fit, key, sums).with_columns(
             pl.col(z) - pl.col(f"{z}_sum") / laps for z in freed
@@ -247,8 +248,8 @@ def _explain(fit: pl.LazyFrame, key: str, **priors: tuple[float, float]) -> pl.L
         top, bottom, change = f"{term}_top", f"{term}_bottom", pl.col(f"{term}_change")
         freed = _FREED[term]
         weighted = _times(pl.col("w"), freed)
-        sums[top] = _rounded(weighted * pl.col("e"))
-        sums[bottom] = pl.col("w_rounded") if freed is None else _rounded(weighted * freed)
+        sums[top] = rounded(weighted * pl.col("e"), BITS)
+        sums[bottom] = pl.col("w_rounded") if freed is None else rounded(weighted * freed, BITS)
         changes[f"{term}_change"] = (
             pl.col(top) + (prior - pl.col(term)) * prior_weight if prior_weight else pl.col(top)
         ) / (pl.col(bottom) + prior_weight)
@@ -272,16 +273,6 @@ def _summed(fit: pl.LazyFrame, key: str, values: Mapping[str, pl.Expr]) -> pl.La
 
 def _times(value: pl.Expr, regressor: pl.Expr | None) -> pl.Expr:
     return value if regressor is None else value * regressor
-
-
-def _rounded(value: pl.Expr) -> pl.Expr:
-    """Round to 2⁻³⁰: sums up to 2²³ are then exact, the same to the last bit in any order."""
-    return (value + ROUNDER) - ROUNDER
-
-
-def exact_sum(value: pl.Expr) -> pl.Expr:
-    """Sum that no order of rows moves."""
-    return _rounded(value).sum()
 
 
 def _robust_scale() -> pl.Expr:

@@ -28,7 +28,7 @@ import polars as pl
 
 from engine.tables import ENTRY, LAP, NO_START, SESSION
 from engine.v2.clean_laps import is_green
-from engine.v2.racecraft import exact_sum
+from engine.v2.exact_sums import exact_sum
 
 if TYPE_CHECKING:
     from engine.v2.calibration import MistakeConstants

@@ -15,7 +15,8 @@ import polars as pl
 
 from engine.tables import ENTRY, LAP, SESSION
 from engine.v2.clean_laps import clean_laps, is_clean, of_lap_before
-from engine.v2.lap_fit import DEFAULTS, PaceConstants, exact_sum, pace_fit
+from engine.v2.exact_sums import exact_sum
+from engine.v2.lap_fit import BITS, DEFAULTS, PaceConstants, pace_fit
 
 __all__ = ["PaceConstants", "clean_laps", "entry_pace", "pace_fit", "session_pace"]
 
@@ -49,7 +50,7 @@ def entry_pace(fitted: pl.LazyFrame, constants: PaceConstants = DEFAULTS) -> pl.
         more than terms, the dispersion also without such steps.
     """
     laps, has_laps = pl.col("clean_laps"), pl.col("clean_laps") > 0
-    centre = exact_sum(pl.when(has_laps).then("driver_pct")) / has_laps.sum()
+    centre = exact_sum(pl.when(has_laps).then("driver_pct"), BITS) / has_laps.sum()
     spread = pl.max_horizontal("spread_pct", pl.lit(constants.smallest_spread_pct))
     weight = (constants.reference_spread_pct / spread).clip(upper_bound=constants.max_lap_weight)
     share = constants.quantile * (1.0 - constants.quantile)
@@ -89,7 +90,9 @@ def _precision(fitted: pl.LazyFrame, used: PaceConstants) -> pl.LazyFrame:
     limit = used.huber * pl.col("spread_pct").first()
     residual, before = (pl.col(name).clip(-limit, limit) for name in ("residual_pct", "before_pct"))
     products, squares = residual * before, 0.5 * (residual * residual + before * before)
-    correlation = exact_sum(products) / exact_sum(squares.filter(products.is_not_null()))
+    correlation = exact_sum(products, BITS) / exact_sum(
+        squares.filter(products.is_not_null()), BITS
+    )
     low, high = (
         pl.col("residual_pct").quantile(used.quantile + step, "linear")
         for step in (-QUANTILE_STEP, QUANTILE_STEP)

@@ -22,7 +22,7 @@ from typing import Final
 import polars as pl
 
 from engine.tables import ENTRY, LAP, SESSION
-from engine.v2.racecraft import exact_sum
+from engine.v2.exact_sums import exact_sum
 
 PIT_LANE: Final = ("in_lap", "out_lap")
 NEUTRAL: Final = ("neutralized", "slow_field")

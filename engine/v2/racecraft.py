@@ -17,6 +17,7 @@ import polars as pl
 
 from engine.tables import ENTRY, SESSION
 from engine.v1.overtakes import RED
+from engine.v2.exact_sums import exact_sum
 
 if TYPE_CHECKING:
     from engine.v2.calibration import StartConstants
@@ -28,9 +29,6 @@ MAX_START_PLACES: Final = 8.0
 
 START_SHARE: Final = 0.5
 """What a place at the start is worth beside one on track."""
-
-ROUNDER: Final = 1.5 * 2.0**16
-"""Adding and taking off this leaves multiples of 2⁻³⁶: its doubles lie that far apart."""
 
 MIN_LAPS: Final = 6
 """Laps driven below which racecraft is not known: there was no race to show it in."""
@@ -45,14 +43,6 @@ BALANCES: Final = (
     "racecraft_variance",
 )
 """What `balances` gives besides the key."""
-
-
-def exact_sum(value: pl.Expr) -> pl.Expr:
-    """Sum that no order of rows and no partition moves by a bit, of values below 3e4.
-
-    They are rounded to 2⁻³⁶, about 1e-11, so that every partial sum is exact.
-    """
-    return ((value + ROUNDER) - ROUNDER).sum()
 
 
 def drives(laps: pl.LazyFrame, entries: pl.LazyFrame) -> pl.LazyFrame:
