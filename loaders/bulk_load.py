@@ -3,8 +3,8 @@
 The lake is copied as it is: what a loaded session has in the warehouse becomes what it has in the
 lake, under every grading that the lake knows. A session whose data is the one loaded last is left
 alone, so that a second load changes nothing. So is one of which the warehouse has a later
-revision than the lake (an ingest was interrupted before it wrote the lake), unless it is forced.
-Sessions that only the warehouse has stay.
+revision than the lake, or one of later data (an ingest was interrupted before it wrote the lake,
+or is about to), unless it is forced. Sessions that only the warehouse has stay.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from loaders.connection import run_file, transaction
 from loaders.lake_source import (
     SEASONS_SCHEMA,
     LakeLoad,
-    data_hashes,
     known_profiles,
     lake_gradings,
     read_tables,
     rows_beside,
+    session_hashes,
     wanted_seasons,
 )
 from loaders.merging import MANY_ROWS
@@ -103,8 +103,11 @@ def _read_ahead(
 
     def read(block: Sequence[int]) -> tuple[list[Delivery], dict[str, pl.DataFrame]]:
         tables = read_tables(seen, block, profiles)
-        hashes = data_hashes(tables)
-        return [Delivery(key, data_hash, None) for key, data_hash in hashes.items()], tables
+        deliveries = [
+            Delivery(key, hashes.data_hash, None, hashes.source_hash)
+            for key, hashes in session_hashes(tables).items()
+        ]
+        return deliveries, tables
 
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read, blocks[0])

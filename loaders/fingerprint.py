@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from engine.tables import ENTRY, SESSION, TABLES
+from engine.tables import ENTRY, NORMALIZED, SESSION, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +23,11 @@ NOT_HASHED: Final = frozenset({"rating_states"})
 def hashed_tables(names: Iterable[str]) -> list[str]:
     """Choose the tables that a fingerprint is over, in the order in which it takes them."""
     return sorted(set(names) - NOT_HASHED)
+
+
+def source_tables(names: Iterable[str]) -> list[str]:
+    """Choose the tables that hold what a provider delivered, not what follows from it."""
+    return [name for name in hashed_tables(names) if name in NORMALIZED]
 
 
 def _row_text(frame: pl.DataFrame, *left_out: str) -> pl.Series:
@@ -45,6 +50,11 @@ def data_hash(tables: Mapping[str, pl.DataFrame]) -> str:
         digest.update(f"{name}:{','.join(frame.columns)}\n".encode())
         digest.update("\n".join(_row_text(frame)).encode())
     return digest.hexdigest()
+
+
+def source_hash(tables: Mapping[str, pl.DataFrame]) -> str:
+    """Fingerprint what the provider delivered of a set of tables: `data_hash` without the rest."""
+    return data_hash({name: tables[name] for name in source_tables(tables)})
 
 
 def inputs_hashes(driver_inputs: pl.DataFrame, overtakes: pl.DataFrame) -> pl.DataFrame:

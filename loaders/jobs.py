@@ -20,7 +20,7 @@ from engine.v2.calibration import CalibrationProfileV2
 from loaders import lake, one_file, postgres, profiles, reconcile
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
-from loaders.fingerprint import data_hash
+from loaders.fingerprint import data_hash, source_hash
 from loaders.grading import BY_PROFILE, grade_session, with_kept
 from loaders.previous import Previous, previous
 from loaders.providers import simulated
@@ -272,6 +272,7 @@ def _load_graded(
             session,
             everything,
             data_hash=data_hash(everything),
+            source_hash=source_hash(everything),
             profile=profile,
             model_version=profiles.model_of(profile),
             refused=refused,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -22,7 +22,7 @@ from engine.v2.calibration import (
 from engine.v2.grade import COMPONENTS_V2_SCHEMA, SCORED, for_people, grade_v2
 from loaders import lake
 from loaders.arrow import STAGED, Grading
-from loaders.fingerprint import hashed_tables
+from loaders.fingerprint import hashed_tables, source_tables
 from loaders.manifest import LakeError
 from loaders.profiles import parse_profile
 
@@ -286,17 +286,30 @@ def _refuse(wrong: pl.DataFrame) -> None:
     )
 
 
-def data_hashes(tables: Mapping[str, pl.DataFrame]) -> dict[SessionKey, str]:
-    """Fingerprint every session: what `loaders.fingerprint.data_hash` gives of it alone.
+class Hashes(NamedTuple):
+    """Fingerprints of a session: what `loaders.fingerprint` gives of it alone.
+
+    Attributes:
+        data_hash: of all its tables.
+        source_hash: of what the provider delivered.
+    """
+
+    data_hash: str
+    source_hash: str
+
+
+def session_hashes(tables: Mapping[str, pl.DataFrame]) -> dict[SessionKey, Hashes]:
+    """Fingerprint every session.
 
     Args:
         tables: all tables of `STORED`, of any number of sessions.
 
     Returns:
-        Session → hash, of the rows of `sessions`.
+        Session → hashes, of the rows of `sessions`.
     """
+    from_provider = set(source_tables(tables))
     sessions = tables["sessions"].select(*SessionKey._fields, *SESSION)
-    digests = {row[-1]: hashlib.sha256() for row in sessions.rows()}
+    digests = {row[-1]: (hashlib.sha256(), hashlib.sha256()) for row in sessions.rows()}
     for name in hashed_tables(tables):
         frame = tables[name].sort(TABLES[name].primary_key())
         text = pl.struct(pl.all()).struct.json_encode()
@@ -307,6 +320,12 @@ def data_hashes(tables: Mapping[str, pl.DataFrame]) -> dict[SessionKey, str]:
             .iter_rows()
         )
         header = f"{name}:{','.join(frame.columns)}\n"
-        for session_id, digest in digests.items():
-            digest.update((header + texts.get(session_id, "")).encode())
-    return {SessionKey(*row[:-1]): digests[row[-1]].hexdigest() for row in sessions.rows()}
+        for session_id, (whole, delivered) in digests.items():
+            text = (header + texts.get(session_id, "")).encode()
+            whole.update(text)
+            if name in from_provider:
+                delivered.update(text)
+    return {
+        SessionKey(*row[:-1]): Hashes(*(digest.hexdigest() for digest in digests[row[-1]]))
+        for row in sessions.rows()
+    }

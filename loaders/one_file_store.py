@@ -11,7 +11,7 @@ import polars as pl
 from engine.contract import check
 from engine.errors import ProfileError
 from loaders.errors import WarehouseError
-from loaders.lake_source import data_hashes
+from loaders.lake_source import session_hashes
 from loaders.merging import GRADE_SUM_TOLERANCE
 from loaders.one_file_tables import KEYS, SCHEMAS, TARGETS, target_rows
 from loaders.profiles import DEFAULT, parse_profile
@@ -103,7 +103,7 @@ class Store:
 
     def replace(self, tables: Mapping[str, pl.DataFrame], *, force: bool) -> dict[str, int]:
         """Replace the rows of the sessions that are new or have changed: counts by outcome."""
-        hashes = {key.session_id: value for key, value in data_hashes(tables).items()}
+        hashes = {key.session_id: each.data_hash for key, each in session_hashes(tables).items()}
         known = dict(
             self._ask(
                 "select races.slug, loads.data_hash from ops.loads as loads "

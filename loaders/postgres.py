@@ -85,6 +85,7 @@ def load_session(
     data_hash: str,
     profile: Profile,
     model_version: str,
+    source_hash: str | None = None,
     force: bool = False,
     refused: Sequence[tuple[str, str]] = (),
     incomplete: Sequence[str] = (),
@@ -100,6 +101,7 @@ def load_session(
         data_hash: names the data; the same hash and grading as at the last load change nothing.
         profile: what all rows of `driver_metrics` were graded with; it must be imported.
         model_version: model of all rows of `driver_metrics`.
+        source_hash: names what the provider delivered of it; None if nothing is said.
         force: compare row by row even if the hash is the same, and let a session that has laps
             be replaced by one without.
         refused: providers that were tried before, each with why it was refused; recorded.
@@ -109,7 +111,8 @@ def load_session(
     Returns:
         What changed, seasons, circuits, teams and drivers included.
     """
-    delivery = Delivery(session, data_hash, Quality(tuple(refused), tuple(incomplete), refetch_at))
+    quality = Quality(tuple(refused), tuple(incomplete), refetch_at)
+    delivery = Delivery(session, data_hash, quality, source_hash)
     grading = Grading(profile.name, profile.version, model_version)
     report = load_sessions(connection, [delivery], tables, [grading], force=force)
     loaded = report.sessions[0]

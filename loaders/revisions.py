@@ -64,11 +64,14 @@ class Delivery(NamedTuple):
         session: the session, under its round.
         data_hash: names the data.
         quality: what is known of it; None if nothing is said, so that what was noted stays.
+        source_hash: names what the provider delivered, without events and grades; None if
+            nothing is said.
     """
 
     session: SessionKey
     data_hash: str
     quality: Quality | None = Quality()
+    source_hash: str | None = None
 
     @property
     def session_id(self) -> str:
@@ -85,8 +88,9 @@ class LastLoad(NamedTuple):
         reasons: what the session lacked, in words.
         refused: `ops.loads.refused_providers`.
         has_laps: laps are stored.
-        newer_revision: the last revision made after the data that is being loaded now was; None
-            if there is none.
+        newer_revision: the last revision made after the data that is being loaded now was, or
+            made of newer data than that which is now delivered with other grades; None if there
+            is none.
     """
 
     data_hash: str | None = None
@@ -103,8 +107,15 @@ class LastLoad(NamedTuple):
 
 def last_loads(connection: Connection, deliveries: Iterable[Delivery]) -> dict[str, LastLoad]:
     """Tell by session what the last load stored; a session that was never loaded has none."""
-    hashes = {item.session_id: item.data_hash for item in deliveries}
-    rows = run_file(connection, "queries/last_load", json.dumps(hashes)).to_dicts()
+    incoming = [
+        {
+            "session_id": item.session_id,
+            "data_hash": item.data_hash,
+            "source_hash": item.source_hash,
+        }
+        for item in deliveries
+    ]
+    rows = run_file(connection, "queries/last_load", json.dumps(incoming)).to_dicts()
     return {
         row["session_id"]: LastLoad(
             row["data_hash"],
@@ -151,6 +162,7 @@ def record_loads(
             {
                 "session_id": session_id,
                 "data_hash": item.data_hash,
+                "source_hash": item.source_hash,
                 "row_counts": row_counts[session_id],
                 "changed_rows": changed_rows.get(session_id, 0),
                 "refused": list(refused),

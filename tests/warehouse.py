@@ -287,7 +287,7 @@ begin
         $sql$
         select concat_ws(' ', races.slug, entries.driver_id, (row_json - array[
             'race_id', 'entry_id', 'load_id', 'graded_at', 'loaded_at', 'updated_at',
-            'first_seen_at', 'created_at', 'outbox_id'
+            'activated_at', 'first_seen_at', 'created_at', 'outbox_id'
         ])::text)
         from (select to_jsonb(stored) as row_json from %s as stored) as stored
         left join core.entries on entries.entry_id = (row_json ->> 'entry_id')::bigint

@@ -3,12 +3,31 @@
 
 -- migrate: apply
 
+create table ops.profile_activations (
+    activation_number integer generated always as identity primary key,
+    profile_name text not null,
+    profile_version integer not null,
+    activated_at timestamptz not null default now(),
+    application_name text not null default current_setting('application_name'),
+    foreign key (profile_name, profile_version)
+        references config.calibration_profiles on delete cascade
+);
+
+comment on table ops.profile_activations is
+    'One row per time that another profile became the active one.';
+comment on column ops.profile_activations.activation_number is
+    'order of the activations; numbers may be left out';
+comment on column ops.profile_activations.profile_name is 'the profile that became active';
+comment on column ops.profile_activations.profile_version is 'its version';
+comment on column ops.profile_activations.activated_at is 'when, UTC';
+comment on column ops.profile_activations.application_name is 'program that activated it';
+
 create table ops.outbox (
     outbox_id bigint generated always as identity primary key,
     topic text not null check (topic in ('session', 'profile')),
     session_id text check (session_id ~ '^\d{4}-\d{1,2}(-sprint)?$'),
     load_id bigint references ops.loads on delete cascade,
-    activation_number integer check (activation_number >= 1),
+    activation_number integer references ops.profile_activations on delete cascade,
     created_at timestamptz not null default now(),
     attempts integer not null default 0 check (attempts >= 0),
     last_error text check (char_length(last_error) between 1 and 1000),
@@ -24,10 +43,9 @@ create table ops.outbox (
 );
 
 create index on ops.outbox (load_id);
+create index on ops.outbox (activation_number);
+create index on ops.profile_activations (profile_name, profile_version);
 create index outbox_waiting on ops.outbox (outbox_id) where done_at is null and parked_at is null;
-
-alter table config.calibration_profiles
-    add column activation_number integer unique check (activation_number >= 1);
 
 comment on table ops.outbox is
     'One row per loaded session and per activation of a profile, until its handling is forgotten.';
@@ -42,10 +60,8 @@ comment on column ops.outbox.attempts is 'how often handling it ended';
 comment on column ops.outbox.last_error is 'why the last attempt failed; null if none did';
 comment on column ops.outbox.done_at is 'when it was handled, UTC';
 comment on column ops.outbox.parked_at is 'when it was given up, UTC';
-comment on column config.calibration_profiles.activation_number is
-    'the newest of its activations, 1, 2, 3 … over all profiles; null before such were numbered';
 
 -- migrate: rollback
 
-alter table config.calibration_profiles drop column activation_number;
 drop table ops.outbox;
+drop table ops.profile_activations;

@@ -4,7 +4,7 @@ select
     races.slug as session_id,
     max(loads.load_id) as load_id,
     (
-        select coalesce(max(activation_number), 0) from config.calibration_profiles
+        select coalesce(max(activation_number), 0) from ops.profile_activations
     )::bigint as activation_number
 from jsonb_array_elements_text($1::jsonb) as wanted (session_id)
 join core.races on races.slug = wanted.session_id

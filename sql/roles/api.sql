@@ -18,6 +18,7 @@ begin
     grant select on all tables in schema core, public to drivegrade_api;
     grant select on config.calibration_profiles to drivegrade_api;
     grant select (load_id, race_id, data_hash, loaded_at) on ops.loads to drivegrade_api;
+    grant select (activation_number) on ops.profile_activations to drivegrade_api;
     alter role drivegrade_api set default_transaction_read_only = on;
     alter role drivegrade_api set statement_timeout = '2s';
     alter role drivegrade_api set lock_timeout = '1s';

@@ -22,9 +22,9 @@ begin
     grant select, insert, update, delete, maintain on all tables in schema core, public, ops
         to drivegrade_ingest;
     grant select, insert on all tables in schema config, validation to drivegrade_ingest;
-    grant update (is_active, activation_number) on config.calibration_profiles
-        to drivegrade_ingest;
+    grant update (is_active) on config.calibration_profiles to drivegrade_ingest;
     grant delete on validation.external_rankings to drivegrade_ingest;
-    revoke update, delete on ops.loads, ops.revision_summaries from drivegrade_ingest;
+    revoke update, delete on ops.loads, ops.revision_summaries, ops.profile_activations
+        from drivegrade_ingest;
     revoke insert, update, delete, maintain on public._pogo_migration from drivegrade_ingest;
 end $$

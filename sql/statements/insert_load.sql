@@ -1,4 +1,4 @@
--- Records the loads of the JSON list $1, each with session_id, data_hash, row_counts,
+-- Records the loads of the JSON list $1, each with session_id, data_hash, source_hash, row_counts,
 -- changed_rows, refused (providers that were refused before) and reasons (what is missing, null
 -- if nothing), under the gradings of the JSON list $2. A load that changed something is a new
 -- revision. One row a load: session_id, data_revision.
@@ -25,19 +25,19 @@ loaded as (
     select incoming.*, races.race_id, races.season, races.round, races.session_kind,
         races.data_source
     from jsonb_to_recordset($1::jsonb) as incoming (
-        session_id text, data_hash text, row_counts jsonb, changed_rows bigint, refused jsonb,
-        reasons jsonb
+        session_id text, data_hash text, source_hash text, row_counts jsonb, changed_rows bigint,
+        refused jsonb, reasons jsonb
     )
     join core.races on races.slug = incoming.session_id
 ),
 inserted as (
     insert into ops.loads (
-        race_id, data_source, data_hash, profile_name, profile_version, model_version, gradings,
-        row_counts, changed_rows, application_name, refused_providers, completeness,
+        race_id, data_source, data_hash, source_hash, profile_name, profile_version, model_version,
+        gradings, row_counts, changed_rows, application_name, refused_providers, completeness,
         completeness_reasons, data_revision
     )
     select
-        loaded.race_id, loaded.data_source, loaded.data_hash,
+        loaded.race_id, loaded.data_source, loaded.data_hash, loaded.source_hash,
         shown.profile_name, shown.profile_version, shown.model_version, $2::jsonb,
         loaded.row_counts, loaded.changed_rows,
         current_setting('application_name'),

@@ -18,9 +18,9 @@ from loaders.arrow import Grading
 from loaders.bulk_load import load_lake
 from loaders.commands_load import load_app
 from loaders.errors import SessionBusyError, WarehouseError
-from loaders.fingerprint import data_hash
+from loaders.fingerprint import data_hash, source_hash
 from loaders.grading import grade_tables
-from loaders.lake_source import data_hashes, refuse_other_constants
+from loaders.lake_source import refuse_other_constants, session_hashes
 from loaders.manifest import LakeError
 from loaders.postgres import Changes, connect, load_sessions, read
 from loaders.profiles import import_profile
@@ -411,6 +411,24 @@ def test_an_older_copy_does_not_replace_a_newer_revision(connection: Connection)
     )
 
 
+def test_new_grades_of_old_data_do_not_replace_new_data(connection: Connection) -> None:
+    """Grades are new or not by the data that they are of; without a word of it they are new."""
+
+    def offer(data: str, source: str | None, lap_count: int = 3) -> tuple[str, int | None]:
+        delivery = Delivery(RACE, data, Quality(), source)
+        rows = weekend(RACE, lap_count)
+        done = load_sessions(connection, [delivery], rows, [BASELINE], keep_newer=True)
+        return done.sessions[0].status, done.sessions[0].data_revision
+
+    assert offer("laps 1, grades 1", "laps 1") == ("loaded", 1)
+    assert offer("laps 2, grades 1", "laps 2", 5) == ("loaded", 2)
+    before = snapshot(connection)
+    assert offer("laps 1, grades 2", "laps 1") == ("older", 2)
+    assert snapshot(connection) == before
+    assert offer("laps 2, grades 2", "laps 2", 6) == ("loaded", 3)
+    assert offer("laps 1, grades 3", None) == ("loaded", 4)
+
+
 # The lake
 
 
@@ -459,8 +477,9 @@ def test_a_hash_is_that_of_the_session_alone(settings: Settings) -> None:
     seen = lake.snapshot(settings.lake)
     tables = {name: seen.scan(name).collect() for name in STORED}
     del tables["rating_states"]
-    assert data_hashes(tables) == {
-        key: data_hash(lake.read_session(settings.lake, key)) for key in seen.sessions()
+    alone = {key: lake.read_session(settings.lake, key) for key in seen.sessions()}
+    assert session_hashes(tables) == {
+        key: (data_hash(frames), source_hash(frames)) for key, frames in alone.items()
     }
 
 

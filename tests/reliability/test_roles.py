@@ -190,6 +190,7 @@ where relkind in ('r', 'p', 'v', 'm')
 INGEST_EXCEPTIONS = {
     "config.calibration_profiles": "insert select",
     "ops.loads": "insert select",
+    "ops.profile_activations": "insert select",
     "ops.revision_summaries": "insert select",
     "public._pogo_migration": "select",
     "validation.external_rankings": "delete insert select",
