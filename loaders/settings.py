@@ -17,6 +17,11 @@ RESOURCES: Final = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
 """Folder that holds `sql/` and `data/`: inside an installed wheel, or the checkout's root."""
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """Take a comma-separated setting apart."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 class Settings(BaseSettings):
     """What the environment may change; every field names its variable.
 
@@ -24,7 +29,18 @@ class Settings(BaseSettings):
         home: `DRIVEGRADE_HOME`, folder of the lake, the embedded PostgreSQL and caches.
         database_url: `DATABASE_URL`, a PostgreSQL URL; without it the embedded server is used.
         redis_url: `REDIS_URL`, a URL of Redis; without it no answers are cached.
+        queue_url: `DRIVEGRADE_QUEUE_URL`, a URL of the Redis that holds the queue of ingests; that
+            of `redis_url` if not set. Who can write there can run code: give it its own user.
         cache_ttl_s: `DRIVEGRADE_CACHE_TTL_S`, age at which a cached answer ends, s.
+        ingest_limit_s: `DRIVEGRADE_INGEST_LIMIT_S`, wall-clock limit of an ingest that was taken
+            from the queue, s.
+        api_origins: `DRIVEGRADE_API_ORIGINS`, comma-separated origins whose pages may read the
+            API; none if empty.
+        api_hosts: `DRIVEGRADE_API_HOSTS`, comma-separated names that the service answers to.
+        api_rate_per_minute: `DRIVEGRADE_API_RATE_PER_MINUTE`, requests an address may make in a
+            minute; 0 for any number.
+        api_proxies: `DRIVEGRADE_API_PROXIES`, comma-separated addresses of proxies whose word is
+            taken for who asks.
         fastf1_cache_dir: `FASTF1_CACHE_DIR`, FastF1's private cache; under `home` if not set.
         offline: `DRIVEGRADE_OFFLINE`, no network: only what is in the caches.
         fastf1_timeout_s: `DRIVEGRADE_FASTF1_TIMEOUT_S`, wall-clock limit of one FastF1 load, s.
@@ -53,6 +69,29 @@ class Settings(BaseSettings):
         ge=1,
         le=86_400,
         validation_alias=AliasChoices("DRIVEGRADE_CACHE_TTL_S", "cache_ttl_s"),
+    )
+    queue_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("DRIVEGRADE_QUEUE_URL", "queue_url")
+    )
+    ingest_limit_s: float = Field(
+        default=1800.0,
+        gt=0,
+        validation_alias=AliasChoices("DRIVEGRADE_INGEST_LIMIT_S", "ingest_limit_s"),
+    )
+    api_origins: str = Field(
+        default="", validation_alias=AliasChoices("DRIVEGRADE_API_ORIGINS", "api_origins")
+    )
+    api_hosts: str = Field(
+        default="localhost,127.0.0.1",
+        validation_alias=AliasChoices("DRIVEGRADE_API_HOSTS", "api_hosts"),
+    )
+    api_rate_per_minute: int = Field(
+        default=60,
+        ge=0,
+        validation_alias=AliasChoices("DRIVEGRADE_API_RATE_PER_MINUTE", "api_rate_per_minute"),
+    )
+    api_proxies: str = Field(
+        default="", validation_alias=AliasChoices("DRIVEGRADE_API_PROXIES", "api_proxies")
     )
     fastf1_cache_dir: Path | None = Field(
         default=None, validation_alias=AliasChoices("FASTF1_CACHE_DIR", "fastf1_cache_dir")
@@ -94,7 +133,7 @@ class Settings(BaseSettings):
     @property
     def provider_names(self) -> tuple[str, ...]:
         """Names of the providers in the order they are asked."""
-        return tuple(name.strip() for name in self.providers.split(",") if name.strip())
+        return listed(self.providers)
 
     @cached_property
     def lake(self) -> Path:

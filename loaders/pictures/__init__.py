@@ -1,0 +1,1 @@
+"""Pictures of grades, as declarations over frames."""

@@ -1,0 +1,1 @@
+"""The web service: an API of read-only answers, and pages."""
