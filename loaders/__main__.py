@@ -15,12 +15,17 @@ from engine.errors import DriveGradeError
 from loaders import (
     commands_cache,
     commands_calibrate,
+    commands_dictionary,
     commands_explain,
     commands_explore,
     commands_history,
+    commands_jobs,
     commands_lake,
     commands_load,
+    commands_plot,
     commands_profile,
+    commands_report,
+    commands_serve,
     commands_validity,
 )
 from loaders.terminal import Json, print_json, read_settings, say, show_rows, waiting
@@ -34,6 +39,7 @@ app = typer.Typer(
 database_app = typer.Typer(help="The PostgreSQL database.", no_args_is_help=True)
 calendar_app = typer.Typer(help="Seasons and their sessions.", no_args_is_help=True)
 app.add_typer(commands_profile.app, name="profile")
+app.add_typer(commands_plot.app, name="plot")
 app.add_typer(commands_history.app, name="history")
 app.add_typer(commands_lake.app, name="lake")
 app.command()(commands_lake.regrade)
@@ -41,10 +47,15 @@ app.add_typer(commands_validity.app, name="validity")
 app.add_typer(commands_calibrate.app, name="calibrate")
 app.command()(commands_load.load)
 app.command()(commands_explain.explain)
+app.command()(commands_dictionary.dictionary)
+app.command()(commands_report.report)
 app.command()(commands_explore.grades)
 app.command()(commands_explore.sql)
 app.command()(commands_explore.explore)
 app.add_typer(commands_cache.app, name="cache")
+app.command()(commands_serve.serve)
+app.command()(commands_jobs.worker)
+app.command()(commands_jobs.schedule)
 app.add_typer(calendar_app, name="calendar")
 app.add_typer(database_app, name="db")
 

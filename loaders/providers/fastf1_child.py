@@ -75,11 +75,21 @@ def load(request: Mapping[str, Any], download: Download) -> dict[str, pl.DataFra
     with download.into(folder, held_at, offline=offline):
         session.load(telemetry=False)
         download.check(event["EventName"])
-        return _tables(session)
+        return raw_tables(session)
 
 
-def _tables(session: Any) -> dict[str, pl.DataFrame]:
-    """Take the raw tables out of a loaded session, and see that they can be trusted."""
+def raw_tables(session: Any) -> dict[str, pl.DataFrame]:
+    """Take the raw tables out of a loaded session, and see that they can be trusted.
+
+    Args:
+        session: FastF1's session, loaded; what was not loaded has no rows.
+
+    Returns:
+        A frame for each name of `fastf1_raw.RAW`.
+
+    Raises:
+        UnusableError: `trust` refuses it, or a column cannot be read.
+    """
     parts = {
         name: raw_frame(name, _loaded(session, source))
         for name, source in (

@@ -1,5 +1,5 @@
--- Lets drivegrade_api read sessions, grades and profiles, and which load they are of, not who or
--- what loaded them.
+-- Lets drivegrade_api read sessions, grades and profiles, which load they are of, and for how long
+-- the outbox has waited; not who or what loaded them.
 -- The limits are what a session of it begins with; that it cannot write rests on the rights.
 do $$
 declare
@@ -19,6 +19,7 @@ begin
     grant select on config.calibration_profiles to drivegrade_api;
     grant select (load_id, race_id, data_hash, loaded_at) on ops.loads to drivegrade_api;
     grant select (activation_number) on ops.profile_activations to drivegrade_api;
+    grant select (created_at, done_at, parked_at) on ops.outbox to drivegrade_api;
     alter role drivegrade_api set default_transaction_read_only = on;
     alter role drivegrade_api set statement_timeout = '2s';
     alter role drivegrade_api set lock_timeout = '1s';
