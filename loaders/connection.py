@@ -48,6 +48,9 @@ SESSION_SETTINGS: Final = {
 TRANSACTION_LIMIT: Final = "300s"
 """Longest transaction of a connection; a bulk load gives itself longer."""
 
+CLIENT_CHECK: Final = "2s"
+"""How often the server looks, while a statement runs, whether who asked is still there."""
+
 LIBRARY_SETTINGS: Final = {"connect_timeout": "5", "tcp_user_timeout": "15000"}
 """What PostgreSQL's client library waits at most: s to connect, ms for an acknowledgement."""
 
@@ -105,7 +108,7 @@ def open_connection(
         raise refused(message)
     try:
         with transaction(connection, "connecting to PostgreSQL"):
-            run_file(connection, "statements/limit_transaction", TRANSACTION_LIMIT)
+            run_file(connection, "statements/limit_connection", TRANSACTION_LIMIT, CLIENT_CHECK)
         CONNECTED()
         yield connection
     finally:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import stamina
 
-from loaders.connection import open_connection, warehouse_address
+from loaders.connection import open_connection, transaction, warehouse_address
 from loaders.errors import WarehouseError
 from loaders.fault_points import watching
 from loaders.pg_programs import account_for, run
@@ -226,3 +226,36 @@ def test_limits_are_set_on_every_connection(settings: Settings) -> None:
     with connect(settings) as connection:
         found = [ask(connection, "select current_setting($1)", name).item() for name in names]
     assert found == ["1min", "5s", "30s", "5min"]
+
+
+def test_a_statement_whose_client_is_gone_is_given_up(address: Address, wire: Wire) -> None:
+    """What a killed program held is free within seconds, also in the middle of a long statement."""
+    wire.cut_at(0)
+    asking = (
+        "select count(*) filter (where wait_event = 'PgSleep') as sleeping, count(*) as there "
+        "from pg_stat_activity where application_name = 'to be cut'"
+    )
+
+    def sleep() -> None:
+        with (
+            open_connection(wire.address, "to be cut") as gone,
+            pytest.raises(WarehouseError),
+            transaction(gone, "sleeping"),
+            gone.cursor() as cursor,
+        ):
+            cursor.execute("do 'begin perform pg_sleep(60); end'")
+
+    sleeping = threading.Thread(target=sleep)
+    with open_connection(address) as looking:
+
+        def wait_for(*counts: int) -> None:
+            until = time.monotonic() + 15
+            while (found := ask(looking, asking).row(0)) != counts:
+                assert time.monotonic() < until, f"the server has {found}, not {counts}"
+                time.sleep(0.1)
+
+        sleeping.start()
+        wait_for(1, 1)
+        wire.hang_up()
+        sleeping.join(15)
+        wait_for(0, 0)

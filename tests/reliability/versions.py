@@ -42,7 +42,10 @@ select
 
 
 def version_tables(
-    version: int, sessions: Sequence[SessionKey] = SESSIONS, lap_count: int = 6
+    version: int,
+    sessions: Sequence[SessionKey] = SESSIONS,
+    lap_count: int = 6,
+    driver_count: int = 3,
 ) -> Tables:
     """Write sessions as one version has them; each says the version in every table.
 
@@ -50,8 +53,9 @@ def version_tables(
         version: which one; it has two laps a driver more than the one before.
         sessions: both by default.
         lap_count: laps of each driver, besides those.
+        driver_count: drivers; every second version has one more.
     """
-    drivers = [f"driver_{number}" for number in range(3 + version % 2)]
+    drivers = [f"driver_{number}" for number in range(driver_count + version % 2)]
     laps = lap_count + 2 * version
     tables = together(*(session_tables(session, drivers, laps) for session in sessions))
     renamed = pl.format("{} {}", "driver_id", pl.lit(version))
