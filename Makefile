@@ -1,6 +1,7 @@
 # Two commands: `make demo` grades the bundled weekends, `make test` passes the tests.
 # `make bench` measures how fast all of history is graded, on the lake in DRIVEGRADE_HOME.
-# `make audit` asks whether a locked version has a known fault; it needs the internet.
+# `make audit` asks whether a locked version has a known fault; it needs the internet. `make sbom`
+# lists the locked versions for other scanners.
 # Each creates the environment from the lock when it is missing or out of date.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test soak bench audit check lock clean
+.PHONY: demo test soak bench audit sbom check lock clean
 
 demo: $(STAMP)
 	$(VENV)/bin/drivegrade demo
@@ -33,8 +34,20 @@ bench: $(STAMP)
 		"$$($(VENV)/bin/python -c 'from loaders.settings import Settings; print(Settings().lake)')"
 
 # Strict, because a version that could not be looked up was not found to be sound.
+# AUDIT_SERVICE=osv asks the other public record that pip-audit knows.
+AUDIT_SERVICE ?= pypi
 audit:
-	uv tool run pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock
+	uv tool run pip-audit --strict --disable-pip --require-hashes \
+		--vulnerability-service $(AUDIT_SERVICE) --requirement requirements.lock || { echo \
+		"The audit did not pass. Either a fault is named above, with the version that mends it;" \
+		"or a version could not be looked up, and then nothing was found out: repeat it where" \
+		"the public record of known faults can be reached, as a mirror of packages has none." >&2; \
+		exit 1; }
+
+# What is installed, by version and hash, in the form that scanners read: CycloneDX.
+sbom:
+	mkdir -p dist && uv tool run --from cyclonedx-bom cyclonedx-py requirements \
+		--output-reproducible --output-file dist/sbom.json requirements.lock
 
 $(STAMP): requirements.lock pyproject.toml
 ifdef UV

@@ -31,6 +31,7 @@ from loaders.lake_source import (
     wanted_seasons,
 )
 from loaders.merging import MANY_ROWS
+from loaders.retrying import retried
 from loaders.revisions import Delivery, gradings_json
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def load_lake(
 ) -> LakeLoad:
     """Copy sessions of the lake into PostgreSQL.
 
+    After what passes by itself it goes on, on a new connection, with the season that it was at.
+
     Args:
         settings: where the lake and PostgreSQL are.
         seasons: only these; None for all.
@@ -74,34 +77,39 @@ def load_lake(
     seen = lake.snapshot(settings.lake)
     wanted = wanted_seasons(seen, seasons)
     gradings = lake_gradings(seen)
+    left = [wanted] if at_once else [[season] for season in wanted]
     done: list[LoadReport] = []
-    with profile_store(settings) as connection:
-        with transaction(connection, "reading the profiles"):
-            bodies = run_file(connection, "queries/profile_bodies").rows()
-        profiles = known_profiles(gradings, bodies)
-        blocks = [wanted] if at_once else [[season] for season in wanted]
-        for block, deliveries, tables in _read_ahead(seen, blocks, profiles):
-            report = load_sessions(
-                connection, deliveries, tables, gradings, force=force, keep_newer=True
-            )
-            done += report.sessions
-            if progress is not None:
-                progress(wanted.index(block[-1]) + 1, len(wanted))
-        if sum(one.changed_rows for one in done) >= MANY_ROWS:
-            with transaction(connection, "counting what was loaded"):
-                run_file(connection, "statements/analyze_stored")
-        reconcile.after_commit(connection, settings)
-        rows = rows_beside(seen, wanted, _stored_rows(connection, wanted, gradings))
+
+    def work() -> pl.DataFrame:
+        with profile_store(settings) as connection:
+            with transaction(connection, "reading the profiles"):
+                bodies = run_file(connection, "queries/profile_bodies").rows()
+            profiles = known_profiles(gradings, bodies)
+            for block, deliveries, tables in _read_ahead(seen, tuple(left), profiles):
+                report = load_sessions(
+                    connection, deliveries, tables, gradings, force=force, keep_newer=True
+                )
+                done.extend(report.sessions)
+                left.remove(block)
+                if progress is not None:
+                    progress(wanted.index(block[-1]) + 1, len(wanted))
+            if sum(one.changed_rows for one in done) >= MANY_ROWS:
+                with transaction(connection, "counting what was loaded"):
+                    run_file(connection, "statements/analyze_stored")
+            reconcile.after_commit(connection, settings)
+            return rows_beside(seen, wanted, _stored_rows(connection, wanted, gradings))
+
+    rows = retried(work)
     older = {one.session_id: one.data_revision for one in done if one.status == "older"}
     return LakeLoad(_seasons(done), rows, older)
 
 
 def _read_ahead(
-    seen: Snapshot, blocks: Sequence[Sequence[int]], profiles: Sequence[Profile]
-) -> Iterator[tuple[Sequence[int], list[Delivery], dict[str, pl.DataFrame]]]:
+    seen: Snapshot, blocks: Sequence[list[int]], profiles: Sequence[Profile]
+) -> Iterator[tuple[list[int], list[Delivery], dict[str, pl.DataFrame]]]:
     """Read and hash each block of seasons while the one before it is being loaded."""
 
-    def read(block: Sequence[int]) -> tuple[list[Delivery], dict[str, pl.DataFrame]]:
+    def read(block: list[int]) -> tuple[list[Delivery], dict[str, pl.DataFrame]]:
         tables = read_tables(seen, block, profiles)
         deliveries = [
             Delivery(key, hashes.data_hash, None, hashes.source_hash)
@@ -109,6 +117,8 @@ def _read_ahead(
         ]
         return deliveries, tables
 
+    if not blocks:
+        return
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(read, blocks[0])
         for number, block in enumerate(blocks, start=1):

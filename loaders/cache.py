@@ -23,7 +23,7 @@ from redis.retry import Retry
 from engine.errors import ContractError
 from engine.tables import SESSION_ID_PATTERN
 from loaders.connection import run_file, transaction
-from loaders.redis_url import CacheError, RedisAddress, parse_redis_url
+from loaders.redis_url import CacheError, RedisAddress, parse_redis_url, what_failed
 from loaders.strict_json import read_json
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ class Cache:
         try:
             return call()
         except redis.RedisError as error:
-            is_down, kind = isinstance(error, _DOWN), type(error).__name__
+            is_down, kind = isinstance(error, _DOWN), what_failed(error)
             if isinstance(error, redis.ConnectionError | redis.TimeoutError):
                 self._asked_again_at = self._clock() + BREAK_S
         # raised here, so that no trace leads to the driver's variables, which know the password

@@ -15,7 +15,7 @@ import polars as pl
 from engine.errors import ContractError
 from engine.tables import ID_PATTERN, CalendarSessions, SessionKey
 from loaders import lake as lakes
-from loaders.connection import run_file, transaction
+from loaders.connection import copy_rows, run_file, transaction
 from loaders.errors import WarehouseError
 from loaders.events import identify, session_facts
 
@@ -184,8 +184,7 @@ def _stage(connection: Connection, rows: pl.DataFrame) -> None:
     table = rows.with_columns(pl.col(pl.Enum).cast(pl.String)).to_arrow(
         compat_level=pl.CompatLevel.oldest()
     )
-    with connection.cursor() as cursor:
-        cursor.adbc_ingest("stage_calendar", table, mode="create", temporary=True)
+    copy_rows(connection, "stage_calendar", table)
 
 
 def _refuse_double_positions(connection: Connection, season: int) -> None:

@@ -24,6 +24,7 @@ from loaders.settings import RESOURCES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
     from pydantic import SecretStr
 
     from loaders.settings import Settings
@@ -47,11 +48,17 @@ SESSION_SETTINGS: Final = {
 TRANSACTION_LIMIT: Final = "300s"
 """Longest transaction of a connection; a bulk load gives itself longer."""
 
+CLIENT_CHECK: Final = "2s"
+"""How often the server looks, while a statement runs, whether who asked is still there."""
+
 LIBRARY_SETTINGS: Final = {"connect_timeout": "5", "tcp_user_timeout": "15000"}
 """What PostgreSQL's client library waits at most: s to connect, ms for an acknowledgement."""
 
-_HUNG_UP: Final = ("recovery mode", "not yet accepting", "closed the connection unexpectedly")
-"""In what is said of a server that recovers from a crash, or hangs up while one connects."""
+_STATUS: Final = "adbc.postgresql.transaction_status"
+"""Option by which the driver tells what it knows of a transaction, without asking the server."""
+
+_ABORTED: Final = "25P02"
+"""PostgreSQL's code of a transaction in which a statement failed."""
 
 _SERVER_SAID: Final = (
     "PG_DIAG_MESSAGE_PRIMARY",
@@ -98,11 +105,10 @@ def open_connection(
         except adbc.Error as error:
             message = str(error)
     if connection is None:
-        is_passing = any(part in message for part in _HUNG_UP)
-        raise _hung_up() if is_passing else refused(message)
+        raise refused(message)
     try:
         with transaction(connection, "connecting to PostgreSQL"):
-            run_file(connection, "statements/limit_transaction", TRANSACTION_LIMIT)
+            run_file(connection, "statements/limit_connection", TRANSACTION_LIMIT, CLIENT_CHECK)
         CONNECTED()
         yield connection
     finally:
@@ -151,11 +157,13 @@ def transaction(connection: Connection, doing: str) -> Iterator[None]:
         doing: what is being done, for error messages ("loading 2025-1").
 
     Raises:
-        WarehouseError: the server refused a statement, or was lost. After a lost connection it
-            is not known whether the commit arrived; doing the same again settles it.
+        WarehouseError: the server refused a statement, also one whose failure was hidden inside,
+            or was lost. After a lost connection it is not known whether the commit arrived; doing
+            the same again settles it.
     """
     try:
         yield
+        _refuse_aborted(connection, doing)
         connection.commit()
     except BaseException as error:
         with suppress(adbc.Error):  # a dead connection cannot roll back, the server has
@@ -163,6 +171,57 @@ def transaction(connection: Connection, doing: str) -> Iterator[None]:
         if isinstance(error, adbc.Error):
             raise _warehouse_error(error, doing) from error
         raise
+
+
+def _refuse_aborted(connection: Connection, doing: str) -> None:
+    """Refuse to commit what the server has given up.
+
+    It answers such a commit with a rollback, and the driver returns as if nothing were wrong.
+    The driver knows the state, but for an answer that nobody has read.
+
+    Raises:
+        WarehouseError: a statement failed, and what was done inside hid that.
+    """
+    if _status(connection) == "active":
+        with suppress(adbc.Error):  # it fails in that state, which is then known
+            _read_answer(connection)
+    if _status(connection) == "inerror":
+        raise WarehouseError(
+            f"{doing}: a statement failed and its failure was passed over, after which the server "
+            "commits nothing\nNothing was stored; what was stored before stays. This is a fault of "
+            "Drive Grade: please report it",
+            sqlstate=_ABORTED,
+        )
+
+
+def _status(connection: Connection) -> str | None:
+    """Tell what the driver knows of the transaction; None if it is not PostgreSQL's."""
+    try:
+        return connection.adbc_connection.get_option(_STATUS)
+    except adbc.Error:
+        return None
+
+
+def _read_answer(connection: Connection) -> None:
+    """Read what the server last said; asking for the schema is the driver's way to do so."""
+    _ = connection.adbc_current_db_schema
+
+
+def copy_rows(connection: Connection, table: str, rows: pa.Table) -> None:
+    """Copy rows into a new temporary table, in the open transaction.
+
+    The driver leaves the server's answer unread, takes its transaction for ended and would begin
+    another inside it, which the server warns of in its log. Reading the answer costs as much as
+    that does.
+
+    Args:
+        connection: any connection of this module.
+        table: name of the table to be made, whose types follow from Arrow's.
+        rows: what is copied.
+    """
+    with connection.cursor() as cursor:
+        cursor.adbc_ingest(table, rows, mode="create", temporary=True)
+    _read_answer(connection)
 
 
 @cache
@@ -187,14 +246,6 @@ def run_file(
         cursor.execute(_text(file), parameters or None)
         # by way of Arrow: Polars would wrap what the driver raises while fetching
         return pl.DataFrame(cursor.fetch_arrow_table())
-
-
-def _hung_up() -> WarehouseError:
-    return WarehouseError(
-        "cannot connect to PostgreSQL: the server hung up, because it recovers from a crash or the "
-        "network failed. Try again in some seconds",
-        is_transient=True,
-    )
 
 
 def _warehouse_error(error: adbc.Error, doing: str) -> WarehouseError:

@@ -17,7 +17,7 @@ from engine.compare import compare
 from engine.filling import on_clock_of
 from engine.tables import SESSION, SessionKey, empty
 from engine.v2.calibration import CalibrationProfileV2
-from loaders import lake, one_file, postgres, profiles, reconcile
+from loaders import lake, manifest, one_file, postgres, profiles, reconcile
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash, source_hash
@@ -172,9 +172,11 @@ def _write(
 ) -> None:
     """Write a session to the lake; grades under other profiles stay if their inputs did."""
     marks = {"filled_columns": empty("filled_columns")}
-    seen = lake.snapshot(settings.lake)
-    stored = {name: seen.scan(name, sessions=[session]).collect() for name in BY_PROFILE}
-    lake.write_session(settings.lake, session, {**marks, **tables, **with_kept(derived, stored)})
+    with manifest.lock(settings.lake):  # a regrade may be writing such grades
+        seen = lake.snapshot(settings.lake)
+        stored = {name: seen.scan(name, sessions=[session]).collect() for name in BY_PROFILE}
+        whole = {**marks, **tables, **with_kept(derived, stored)}
+        lake.write_session(settings.lake, session, whole)
 
 
 def _before(

@@ -271,12 +271,12 @@ def remove_unnamed(lake: Path, grace: timedelta = GRACE) -> list[FileState]:
 
 @contextmanager
 def lock(lake: Path) -> Iterator[None]:
-    """Keep other writers out of the lake.
+    """Keep other writers out of the lake; who has the lock may take it again.
 
     Raises:
         LakeError: another has been writing for `LOCK_TIMEOUT_S`, or the folder cannot be made.
     """
-    waiting = FileLock(lake / LOCK_NAME, timeout=LOCK_TIMEOUT_S)
+    waiting = FileLock(lake.absolute() / LOCK_NAME, timeout=LOCK_TIMEOUT_S, is_singleton=True)
     with _refusals(lake, []):
         for folder in make_folder(lake):
             sync(folder)

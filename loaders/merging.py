@@ -18,7 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from loaders.arrow import Grading, to_arrow
-from loaders.connection import run_file
+from loaders.connection import copy_rows, run_file
 from loaders.errors import WarehouseError
 from loaders.revisions import gradings_json
 
@@ -169,8 +169,7 @@ def stage(
 
 def _copy(connection: Connection, name: str, table: pa.Table) -> None:
     try:
-        with connection.cursor() as cursor:
-            cursor.adbc_ingest(f"stage_{name}", table, mode="create", temporary=True)
+        copy_rows(connection, f"stage_{name}", table)
     except adbc.Error as error:
         said = " ".join(value.decode(errors="replace") for _, value in error.details)
         line = re.search(rf"COPY stage_{name}, line (\d+)", f"{error} {said}")

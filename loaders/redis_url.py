@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from pydantic import SecretStr
 
 from engine.errors import DriveGradeError
+from loaders.database_url import certificate_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,12 +95,26 @@ def parse_redis_url(url: SecretStr) -> RedisAddress:
     )
 
 
+def what_failed(error: Exception) -> str:
+    """Say what a client's error is, without repeating any of it.
+
+    Args:
+        error: of redis-py.
+    """
+    message = str(error)
+    if fault := certificate_fault(message, "ssl_ca_certs"):
+        return fault
+    return "no encryption could be agreed on" if "SSL" in message else type(error).__name__
+
+
 def _take_apart(url: str) -> RedisAddress | str:
     """Read a URL, or say what is wrong with it."""
     try:
         parts = urlsplit(url)
         port = parts.port
-        query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+        query = dict(
+            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        )
     except ValueError:
         return "host, port or parameters cannot be read"
     if fault := _fault(url, parts, query):
@@ -133,6 +148,7 @@ def _fault(url: str, parts: SplitResult, query: dict[str, str]) -> str | None:
         "the host is not one host's name or address": not re.fullmatch(
             r"[A-Za-z0-9._-]*|[0-9A-Fa-f:.]+", parts.hostname or ""
         ),
+        "a parameter has no value": "" in query.values(),
         "a parameter is not one of " + (", ".join(sorted(accepted)) or "none"): not (
             query.keys() <= accepted
         ),

@@ -35,24 +35,27 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent / "golden"
 
 LONGEST = (
-    "jolpica",
     "calendar",
     "fastf1",
-    "fastf1_frames",
+    "jolpica",
     "regrade",
     "load",
-    "fallback",
-    "one_file",
     "jobs",
+    "one_file",
+    "fallback",
     "fastf1_faults",
     "command_line",
     "postgres",
-    "validity",
     "openf1_faults",
+    "explore",
+    "fastf1_frames",
+    "history",
+    "real_ingest",
+    "revisions",
+    "validity",
     "regrade_v2",
     "openf1_races",
     "attempts",
-    "real_ingest",
 )
 """Files of `tests/loaders` by how long they take, the longest first."""
 

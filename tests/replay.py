@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -267,10 +268,14 @@ def body(content: bytes, content_type: str = "application/json") -> Callable[[An
 
 
 def gzip_bomb(size_mib: int = 64) -> Callable[[Answer], Answer]:
-    """Answer with few packed bytes that unpack to many blanks."""
-    packed = gzip.compress(b"[" + b" " * (size_mib * 2**20) + b"]")
+    """Answer with few packed bytes that unpack to many blanks; packed when it is first sent."""
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-    return lambda _: Answer(200, packed, headers)
+    return lambda _: Answer(200, _packed(size_mib), headers)
+
+
+@cache
+def _packed(size_mib: int) -> bytes:
+    return gzip.compress(b"[" + b" " * (size_mib * 2**20) + b"]")
 
 
 def edited(edit: Callable[[Any], Any]) -> Callable[[Answer], Answer]:

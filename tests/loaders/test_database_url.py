@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from loaders.connection import open_connection, require_driver
-from loaders.database_url import Address, parse_url
+from loaders.database_url import Address, parse_url, refused
 from loaders.errors import WarehouseError
 from loaders.migrations import migrate, pending
 from loaders.postgres import connect
@@ -148,10 +148,10 @@ def test_migrations_take_a_url_apart_too(action: object) -> None:
 @pytest.mark.parametrize(
     ("url", "uri", "password"),
     [
-        ("postgresql://u:p@h:5433/d", "postgresql://u@h:5433/d", "p"),
-        ("postgres://u:p%2Fq%3F@h/d", "postgresql://u@h/d", "p/q?"),
-        ("postgresql://u:p@q@h/d", "postgresql://u@h/d", "p@q"),
-        ("postgresql://a%40b@h/d", "postgresql://a%40b@h/d", None),
+        ("postgresql://u:p@localhost:5433/d", "postgresql://u@localhost:5433/d", "p"),
+        ("postgres://u:p%2Fq%3F@localhost/d", "postgresql://u@localhost/d", "p/q?"),
+        ("postgresql://u:p@q@localhost/d", "postgresql://u@localhost/d", "p@q"),
+        ("postgresql://a%40b@localhost/d", "postgresql://a%40b@localhost/d", None),
         ("postgresql://u@[::1]:1/d", "postgresql://u@[::1]:1/d", None),
         ("postgresql:///d?host=/run/pg", "postgresql:///d?host=%2Frun%2Fpg", None),
         (
@@ -166,6 +166,38 @@ def test_a_url_is_taken_apart(url: str, uri: str, password: str | None) -> None:
     address = parse_url(SecretStr(url))
     found = address.password and address.password.get_secret_value()
     assert (address.uri, found) == (uri, password)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u@localhost/d?host=/run/pg", "postgresql://u@localhost:1/d?port=2"]
+)
+def test_a_host_given_twice_is_refused(url: str) -> None:
+    """One driver would take the first, the other the second."""
+    with pytest.raises(WarehouseError, match="host or port is given twice"):
+        parse_url(SecretStr(url))
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "passes"),
+    [
+        ("FATAL:  the database system is in recovery mode", "recovers from a crash", True),
+        ("the database system is not yet accepting connections", "recovers from a crash", True),
+        ("server closed the connection unexpectedly", "the server hung up", True),
+        ("unexpected connection_lost() call", "the server hung up", True),
+        ("[Errno 104] Connection reset by peer", "the server hung up", True),
+        ("the database system is starting up", "starting up", True),
+        ("SSL error: certificate verify failed", "not vouched for", False),
+        ("no pg_hba.conf entry for host", "does not admit this user", False),
+        ("whatever else", "cannot be reached", False),
+    ],
+)
+def test_what_a_driver_says_is_put_in_our_words(said: str, reason: str, *, passes: bool) -> None:
+    """Both drivers' phrases stand in one list, and whether trying again may help with them."""
+    error = refused(said)
+    assert reason in str(error)
+    assert said not in str(error)
+    assert error.is_transient is passes
+    assert ("Try again" in str(error)) is passes
 
 
 def test_own_options_come_last() -> None:

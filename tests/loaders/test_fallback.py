@@ -168,7 +168,7 @@ def test_a_race_is_taken_without_qualifying(
     running, asked = replayed
     running.fail("/qualifying", fault, times=None)
     fetched = fetch_session(
-        SessionKey(2023, 10), asked.model_copy(update={"http_timeout_s": 1.0}), ["openf1"]
+        SessionKey(2023, 10), asked.model_copy(update={"http_timeout_s": 3.0}), ["openf1"]
     )
     assert (fetched.provider, fetched.gaps) == ("openf1", ())
     assert fetched.tables["qualifying"].is_empty()

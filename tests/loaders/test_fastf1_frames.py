@@ -22,6 +22,7 @@ from loaders.providers import ProviderError, fastf1
 from loaders.providers.fastf1_process import ask_child
 from loaders.providers.fastf1_raw import RAW, UnusableError, raw_frame, raw_schema
 from tests.real_races import copy_cache
+from tests.soak import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -331,7 +332,7 @@ def raw_rows(table: str) -> st.SearchStrategy[pl.DataFrame]:
     return rows.map(made)
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(150, 1500), derandomize=True, deadline=None)
 @given(raw_rows("results"), raw_rows("laps"))
 def test_any_results_and_laps_become_tables_or_a_typed_error(
     results: pl.DataFrame, laps: pl.DataFrame
@@ -345,7 +346,7 @@ def test_any_results_and_laps_become_tables_or_a_typed_error(
         assert fastf1.parse_pit_stops(SESSION, laps, right()["entries"]).height <= laps.height
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(150, 1500), derandomize=True, deadline=None)
 @given(raw_rows("facts"), raw_rows("race_control"), raw_rows("weather"))
 def test_any_facts_messages_and_weather_become_tables_or_a_typed_error(
     facts: pl.DataFrame, messages: pl.DataFrame, weather: pl.DataFrame
@@ -366,7 +367,7 @@ CELLS = (
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(200, 2000), derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(ROWS)), st.integers(0, 30), CELLS)
 def test_any_cell_leaves_typed_or_not_at_all(table: str, column: int, value: Any) -> None:
     """A column holds what it should, or the session is refused by its name."""

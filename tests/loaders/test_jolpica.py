@@ -42,6 +42,7 @@ from loaders.providers.jolpica_tables import (
 )
 from loaders.settings import Settings
 from loaders.strict_json import validate_records
+from tests.any_json import JSON, some
 from tests.replay import (
     Answer,
     Replay,
@@ -56,6 +57,7 @@ from tests.replay import (
     status,
     written,
 )
+from tests.soak import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -879,39 +881,22 @@ def test_the_dump_is_described_by_name() -> None:
     }  # fmt: skip
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=8,
-)
-NUMBERS = st.integers(-2, 10**9).map(str) | JSON
-TIMINGS = st.fixed_dictionaries(
-    {"number": NUMBERS, "driverId": st.sampled_from(["albon", "bottas"]) | JSON},
-    optional={"position": NUMBERS, "time": st.sampled_from(["1:33.8", "0:0.0", "9:9"]) | JSON},
-)
-STOPS = st.fixed_dictionaries(
-    {"driverId": st.sampled_from(["albon", "bottas"]) | JSON, "lap": NUMBERS},
-    optional={"duration": st.sampled_from(["23.456", "23:44.659", ""]) | JSON},
-)
-PEOPLE = st.fixed_dictionaries(
-    {"driverId": st.text(max_size=9), "givenName": st.text(max_size=9), "familyName": st.text()},
-    optional={"code": st.text(max_size=4)},
-)
-RESULT_ROWS = st.fixed_dictionaries(
-    {
-        "position": NUMBERS, "positionText": st.sampled_from(["1", "R", "W", "x"]) | JSON,
-        "points": NUMBERS, "laps": NUMBERS, "Driver": PEOPLE | JSON,
-        "Constructor": st.just({"constructorId": "x", "name": "X"}) | JSON,
-    },
-    optional={
-        "number": NUMBERS, "grid": NUMBERS, "status": st.text(max_size=9) | JSON,
-        "Time": st.fixed_dictionaries({}, optional={"millis": NUMBERS, "time": st.text()}) | JSON,
-    },
-)  # fmt: skip
+NUMBERS = st.integers(-2, 10**9).map(str)
+WORDS = ["1:33.8", "0:0.0", "9:9", "23:44.659", "", "R", "W", "bottas"]
+TEXTS = NUMBERS | st.sampled_from(WORDS) | st.text(max_size=9)
+TIMING = {"number": "1", "driverId": "albon", "position": "2", "time": "1:33.8"}
+STOP = {"driverId": "albon", "lap": "1", "duration": "23.456"}
+PERSON = {"driverId": "albon", "givenName": "Alexander", "familyName": "Albon", "code": "ALB"}
+RESULT = {
+    "position": "1", "positionText": "1", "points": "26", "laps": "58", "number": "23", "grid": "2",
+    "Driver": PERSON, "Constructor": {"constructorId": "x", "name": "X"}, "status": "Finished",
+    "Time": {"millis": "5127325", "time": "1:25:27.325"},
+}  # fmt: skip
+QUALIFIED = {"Driver": PERSON, "position": "1", "Q1": "1:22.3", "Q2": ""}
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
-@given(st.lists(TIMINGS | JSON, max_size=5), st.lists(STOPS | JSON, max_size=3))
+@hypothesis_settings(max_examples=runs(200, 2000), derandomize=True, deadline=None)
+@given(some(TIMING, TEXTS), some(STOP, TEXTS))
 def test_any_timings_become_laps_or_a_typed_error(timed: list[Any], stopped: list[Any]) -> None:
     """The parsers never raise anything else."""
     try:
@@ -924,8 +909,8 @@ def test_any_timings_become_laps_or_a_typed_error(timed: list[Any], stopped: lis
     assert found.height == len(timed)
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
-@given(st.lists(RESULT_ROWS | JSON, max_size=3))
+@hypothesis_settings(max_examples=runs(200, 2000), derandomize=True, deadline=None)
+@given(some(RESULT, TEXTS))
 def test_any_results_become_entries_or_a_typed_error(rows: list[Any]) -> None:
     """The parsers never raise anything else."""
     try:
@@ -937,17 +922,8 @@ def test_any_results_become_entries_or_a_typed_error(rows: list[Any]) -> None:
     assert found.height == len(rows)
 
 
-QUALIFYING_ROWS = st.fixed_dictionaries(
-    {"Driver": PEOPLE | JSON},
-    optional={
-        "position": NUMBERS, "Q1": st.sampled_from(["1:22.3", "0:0.0", ""]) | JSON,
-        "Q2": st.text(max_size=9) | JSON,
-    },
-)  # fmt: skip
-
-
-@hypothesis_settings(max_examples=100, derandomize=True, deadline=None)
-@given(st.lists(QUALIFYING_ROWS | JSON, max_size=3))
+@hypothesis_settings(max_examples=runs(100, 1000), derandomize=True, deadline=None)
+@given(some(QUALIFIED, TEXTS))
 def test_any_qualifying_becomes_rows_or_a_typed_error(rows: list[Any]) -> None:
     """The parsers never raise anything else."""
     try:
@@ -971,13 +947,14 @@ class _Said:
 
 PAGES = st.fixed_dictionaries(
     {
-        "limit": NUMBERS, "offset": st.just("0") | NUMBERS, "total": st.just("1") | NUMBERS,
+        "limit": NUMBERS | JSON, "offset": st.just("0") | NUMBERS | JSON,
+        "total": st.just("1") | NUMBERS | JSON,
         "RaceTable": st.fixed_dictionaries({"Races": st.lists(JSON, max_size=2)}) | JSON,
     }
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(500, 5000), derandomize=True, deadline=None)
 @given(st.fixed_dictionaries({"MRData": PAGES | JSON}) | JSON)
 def test_any_answer_is_read_or_a_typed_error(document: Any) -> None:
     """And it ends: a total of a milliard rows is not walked through."""
@@ -1030,7 +1007,7 @@ def test_a_dump_of_one_lap(good_tables: dict[str, pl.DataFrame]) -> None:
 SPOILED = st.dictionaries(st.integers(0, 11), CELLS, max_size=3)
 
 
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(150, 1500), derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(DUMP_OF_ONE_LAP)), SPOILED, st.binary(max_size=20) | st.none())
 def test_any_dump_is_read_or_a_typed_error(
     good_tables: dict[str, pl.DataFrame],

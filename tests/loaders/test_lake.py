@@ -535,7 +535,7 @@ def test_a_writer_killed_in_the_middle_leaves_the_old_file_or_the_new(
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(
     tmp_path: Path, versions: list[Path], start: Start
 ) -> None:
-    """Four writers go back and forth between two versions until each is killed by chance.
+    """Four writers in turn go back and forth between two versions until killed by chance.
 
     Whoever reads meanwhile sees one version or the other.
     """
@@ -545,8 +545,8 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(
     folders = [tmp_path / f"lake {number}" for number in range(4)]
     for folder in folders:
         write_session(folder, RACE, {"laps": old})
-    writers = [start(folder, "any moment", *versions) for folder in folders]
-    for writer, folder in zip(writers, folders, strict=True):
+    for folder in folders:
+        writer = start(folder, "any moment", *versions)
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
         end = time.monotonic() + moments.uniform(0.0, 0.2)

@@ -307,6 +307,8 @@ def test_every_connection_has_its_limits(connection: Connection) -> None:
         "statement_timeout": "1min",
         "lock_timeout": "5s",
         "idle_in_transaction_session_timeout": "30s",
+        "transaction_timeout": "5min",
+        "client_connection_check_interval": "2s",
         "timezone": "UTC",
         "application_name": "drivegrade",
     }

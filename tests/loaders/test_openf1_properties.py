@@ -22,7 +22,9 @@ from loaders.fallback import gaps
 from loaders.providers import ProviderError, openf1
 from loaders.providers.openf1_records import ENDPOINTS, raw_schema
 from loaders.providers.openf1_replies import parse_reply
+from tests.any_json import JSON
 from tests.openf1_rows import ENTRANTS, RACE, SESSION, answers, at, result
+from tests.soak import runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +33,8 @@ if TYPE_CHECKING:
 
     Rows = list[dict[str, Any]]
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
-    max_leaves=8,
-)
 
-
-@hypothesis_settings(max_examples=500, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(500, 5000), derandomize=True, deadline=None)
 @given(document=JSON)
 def test_any_json_is_read_or_refused(document: Any) -> None:
     """Whatever comes is, for the parser of every endpoint, a frame or a ContractError."""

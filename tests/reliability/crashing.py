@@ -2,12 +2,13 @@
 
 Run as a program this imports what a load needs and forks a child for each order it reads. It works
 on no frame itself, nor imports what does: Polars would start its threads, and a child would wait
-for ever for one of them. A child says through a pipe which fault point it passes.
+for ever for one of them. So a child reads its tables from files, which the tests have written. It
+says through a pipe which fault point it passes.
 """
 
 from __future__ import annotations
 
-import importlib
+import gc
 import json
 import os
 import signal
@@ -18,14 +19,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import adbc_driver_manager.dbapi as adbc
+import adbc_driver_postgresql
+import polars as pl
 import pyarrow as pa
 
+from engine.tables import SessionKey
+from loaders.arrow import Grading
+from loaders.batch import load_sessions
 from loaders.connection import open_connection
 from loaders.database_url import Address
 from loaders.fault_points import watching
+from loaders.revisions import Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
 
@@ -34,8 +41,30 @@ CHILD: Final = "a child to be killed"
 """Application name of the children's connections."""
 
 
+def write_order(
+    folder: Path,
+    deliveries: Sequence[Delivery],
+    tables: Mapping[str, pl.DataFrame],
+    grading: Grading,
+) -> None:
+    """Write what a child is to load, once for all children that load it."""
+    folder.mkdir()
+    for name, frame in tables.items():
+        frame.write_ipc(folder / f"{name}.arrow")
+    sessions = [(*item.session, item.data_hash) for item in deliveries]
+    (folder / "order.json").write_text(json.dumps({"sessions": sessions, "grading": grading}))
+
+
+def _load_ordered(connection: adbc.Connection, folder: Path) -> None:
+    """Load what was written to a folder."""
+    order = json.loads((folder / "order.json").read_text())
+    deliveries = [Delivery(SessionKey(*key), data_hash) for *key, data_hash in order["sessions"]]
+    tables = {path.stem: pl.read_ipc(path.read_bytes()) for path in folder.glob("*.arrow")}
+    load_sessions(connection, deliveries, tables, [Grading(*order["grading"])])
+
+
 class Child:
-    """A process that loads a version, and what it says of its way."""
+    """A process that loads something, and what it says of its way."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = os.fdopen(pipe, "rb", buffering=0)
@@ -78,11 +107,11 @@ class Forker:
         self._folder = folder
         self._count = 0
 
-    def load(self, version: int, point: str = "", action: str = "") -> Child:
-        """Have a child load a version.
+    def load(self, ordered: Path, point: str = "", action: str = "") -> Child:
+        """Have a child load something.
 
         Args:
-            version: which one.
+            ordered: where `write_order` wrote it.
             point: where it does something: a fault point, or `copy`, which is in mid-stream.
             action: what it does there: `kill` or `stop` itself, or `autocommit` all along.
         """
@@ -90,7 +119,7 @@ class Forker:
         path = self._folder / f"pipe-{self._count}"
         os.mkfifo(path)
         order = {
-            "uri": self._uri, "pipe": str(path), "version": version, "point": point,
+            "uri": self._uri, "pipe": str(path), "ordered": str(ordered), "point": point,
             "action": action,
         }  # fmt: skip
         assert self._process.stdin is not None
@@ -103,8 +132,9 @@ class Forker:
 def forker(uri: str, folder: Path) -> Iterator[Forker]:
     """Run the process whose children load into a server."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.reliability.crashing"],
+        [sys.executable, "-m", "tests.reliability.crashing", uri],
         cwd=ROOT,
+        env={**os.environ, "POLARS_MAX_THREADS": "1"},  # small frames: a second one only costs
         stdin=subprocess.PIPE,
         text=True,
     ) as process:
@@ -116,13 +146,17 @@ def forker(uri: str, folder: Path) -> Iterator[Forker]:
             process.wait()
 
 
-def _serve() -> None:
-    """Fork a child for each order, until there are no more."""
-    importlib.import_module("loaders.postgres")  # what a child needs, once for all of them
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+def _serve(uri: str) -> None:
+    """Fork a child for each order, until there are no more; the driver is loaded by then."""
+    adbc_driver_postgresql.connect(uri).close()
+    gc.disable()  # a collection would have each child copy the pages of all modules
+    gc.freeze()
     for line in sys.stdin:
         if os.fork() == 0:
             _child(json.loads(line))
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
 
 
 def _child(order: dict[str, Any]) -> None:
@@ -142,13 +176,11 @@ def _child(order: dict[str, Any]) -> None:
         _stop_in_copy(say)
     code = 0
     try:
-        versions = importlib.import_module("tests.reliability.versions")
-        tables = versions.version_tables(order["version"])
         with watching(watch), open_connection(Address(order["uri"]), CHILD) as connection:
             if order["action"] == "autocommit":
                 connection.adbc_connection.set_autocommit(enabled=True)
                 setattr(adbc.Connection, "commit", lambda _: None)  # noqa: B010
-            versions.load_version(connection, order["version"], tables)
+            _load_ordered(connection, Path(order["ordered"]))
         say("done")
     except BaseException as error:  # noqa: BLE001 - a child says everything and never returns
         say(f"error {type(error).__name__} {str(error).splitlines()[0]}")
@@ -177,4 +209,4 @@ def _stop_in_copy(say: Any) -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])

@@ -29,6 +29,7 @@ from loaders.cache import Cache
 from loaders.connection import open_connection
 from loaders.database_url import Address
 from loaders.redis_url import parse_redis_url
+from tests.reliability.crashing import CHILD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +173,7 @@ def drain_slowly(uri: str, told: str) -> None:
         os.write(file, f"{os.getpid()} {message.outbox_id}\n".encode())
         time.sleep(0.0001)
 
-    with open_connection(Address(uri)) as connection:
+    with open_connection(Address(uri), CHILD) as connection:
         outbox.drain(connection, handle)
 
 
@@ -185,5 +186,5 @@ def drain_and_die(uri: str, url: str, *, is_told: bool) -> None:
             handle(message)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    with open_connection(Address(uri)) as connection:
+    with open_connection(Address(uri), CHILD) as connection:
         outbox.drain(connection, die)

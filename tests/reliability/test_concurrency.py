@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import stamina
 
 from loaders.connection import open_connection, warehouse_address
 from loaders.errors import SessionBusyError, WarehouseError
@@ -36,6 +37,13 @@ SESSION_LOCK = (
 SOMEBODY_ELSES_NAME = (
     "update core.drivers set driver_name = driver_name || '!' where driver_id = 'driver_0'"
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_waits() -> Iterator[None]:
+    """What is tried again is tried at once; how long a load waits is seen in A06."""
+    with stamina.set_testing(True, attempts=MAX_TRIES, cap=True):
+        yield
 
 
 @pytest.fixture(scope="module")

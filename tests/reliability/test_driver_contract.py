@@ -1,7 +1,7 @@
-"""What the database driver promises, and what it does not and we see to: B01 to B22.
+"""What the database driver promises, and what it does not and we see to: B01 to B25.
 
 Each is tried against the real server, on a connection of its own. Where the driver is at fault
-(B06, B11, B13, B19, B20, B21, B22), the fault is shown first and then what keeps it from us.
+(B06, B11, B13, B19, B20, B21, B22, B25), the fault is shown first and then what keeps it from us.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from engine.errors import ContractError
 from loaders import connection as connections
 from loaders import merging
 from loaders.arrow import ARROW_SCHEMAS, Grading, checked_tables, to_arrow
-from loaders.connection import open_connection, run_file, transaction, warehouse_address
+from loaders.connection import (
+    copy_rows,
+    open_connection,
+    run_file,
+    transaction,
+    warehouse_address,
+)
 from loaders.errors import WarehouseError
 from loaders.postgres import connect
 from tests.loaders.test_migrations import ALLOWED
@@ -235,18 +241,101 @@ def test_b06_a_swallowed_error_is_not_reported_as_success(
         assert snapshot(connection) == before
 
 
+def broken_stream() -> pa.RecordBatchReader:
+    """Rows whose source breaks after the first."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from LAPS.slice(0, 1).to_batches()
+        raise ValueError("the source broke")
+
+    return pa.RecordBatchReader.from_batches(LAPS.schema, batches())
+
+
+def leave_unread(connection: Connection, sql: str) -> None:
+    """Ask, and do not read the answer."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+SWALLOWED: Final[dict[str, Callable[[Connection], object]]] = {
+    "refused statement": lambda own: do(own, "select 1 / 0"),
+    "refused row": lambda own: do(own, "insert into probe.laps values (-1, 1.0)"),
+    "missing table": lambda own: do(own, "select * from probe.missing"),
+    "fault while fetching": lambda own: do(own, "select 1 / (3 - n) from generate_series(1, 5) n"),
+    "fault that nobody fetched": lambda own: leave_unread(own, UNREAD),
+    "refused copy": lambda own: ingest(own, LAPS),
+    "broken stream": lambda own: ingest(own, broken_stream(), "x", mode="create", temporary=True),
+}
+
+UNREAD: Final = "select 1 / (300000 - n) from generate_series(1, 500000) n"
+
+
+@pytest.mark.parametrize("way", SWALLOWED)
+def test_b06_no_transaction_commits_after_an_error(connection: Connection, way: str) -> None:
+    """B06: whatever failed and however the body hid it; control: the driver's own commit."""
+    with suppress(adbc.Error):
+        ingest(connection, LAPS)
+        SWALLOWED[way](connection)
+    connection.commit()
+    assert count(connection) == 0
+    with (  # noqa: PT012 - it is the end of the block that raises
+        pytest.raises(WarehouseError, match="by hand: a statement failed") as refusal,
+        transaction(connection, "by hand"),
+    ):
+        ingest(connection, LAPS)
+        with suppress(adbc.Error):
+            SWALLOWED[way](connection)
+    assert (refusal.value.sqlstate, refusal.value.is_transient) == ("25P02", False)
+    assert count(connection) == 0
+
+
+def test_b06_what_succeeded_is_committed(connection: Connection, other: Connection) -> None:
+    """B06: also if the last answer was not read, and after a refusal on the same connection."""
+    with pytest.raises(WarehouseError), transaction(connection, "by hand"), suppress(adbc.Error):
+        do(connection, "select 1 / 0")
+    with transaction(connection, "copying"):
+        ingest(connection, LAPS)
+    with transaction(connection, "asking"):
+        leave_unread(connection, "select * from probe.laps")
+    with transaction(connection, "doing nothing"):
+        pass
+    assert count(other) == 3
+
+
+def test_b06_the_check_asks_no_server(connection: Connection) -> None:
+    """B06: a transaction whose answers were read is begun, one statement, committed: no more."""
+    do(connection, "set log_statement = 'all'")
+    connection.commit()
+    with transaction(connection, "counting"):
+        do(connection, "select 'of b06'")
+    do(connection, "reset log_statement")
+    connection.commit()
+    own = str(do(connection, "select pg_backend_pid()")[0][0])
+    log = do(connection, "select pg_read_file('server.log')")[0][0]
+    said = [line for line in log.splitlines() if f"[{own}]" in line and " LOG: " in line]
+    (at,) = (number for number, line in enumerate(said) if "of b06" in line)
+    assert [line.rpartition(": ")[2] for line in (said[at - 1], said[at + 1])] == [
+        "BEGIN TRANSACTION",
+        "COMMIT",
+    ]
+
+
+def test_b06_all_commits_are_in_the_one_place() -> None:
+    """B06: nothing in the loaders commits PostgreSQL's transactions but `transaction`."""
+    commits = {
+        path.stem: path.read_text(encoding="utf-8").count(".commit(")
+        for path in (ROOT / "loaders").rglob("*.py")
+    }
+    found = {module: number for module, number in commits.items() if number}
+    assert found == {"connection": 1, "explore": 1}  # the latter is DuckDB's, in memory
+
+
 def test_b07_a_stream_that_breaks_leaves_no_row_and_no_lock(
     connection: Connection, other: Connection
 ) -> None:
     """B07: the connection would stay inside COPY, with its locks; our handler rolls back."""
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        yield from LAPS.to_batches()
-        raise ValueError("the source broke")
-
-    reader = pa.RecordBatchReader.from_batches(LAPS.schema, batches())
     with pytest.raises(WarehouseError), transaction(connection, "copying"):
-        ingest(connection, reader)
+        ingest(connection, broken_stream())
     do(other, "lock table probe.laps in access exclusive mode nowait")
     other.rollback()
     assert count(connection) == 0
@@ -464,15 +553,35 @@ def test_b21_no_table_is_replaced(connection: Connection) -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "adbc_ingest"
     ]
-    assert len(calls) > 2
+    assert {module for module, _ in calls} == {"connection", "one_file_store"}
     for module, options in calls:
         if module == "one_file_store":
             assert options["mode"] == "'append'"
         else:
-            assert options == {"mode": "'create'", "temporary": "True"}, module
+            assert options == {"mode": "'create'", "temporary": "True"}
 
 
 CONSTRAINTS: Final = "select count(*) from pg_constraint where conrelid = 'probe.status'::regclass"
+
+
+def test_b25_rows_are_copied_without_a_second_begin(connection: Connection) -> None:
+    """B25: after a COPY the driver takes its transaction for ended; reading the answer mends it."""
+
+    def warnings() -> int:
+        said = do(connection, "select pg_read_file('server.log')")[0][0]
+        return str(said).count("there is already a transaction in progress")
+
+    before = warnings()
+    for name in ("one", "two"):
+        copy_rows(connection, name, LAPS)
+    assert do(connection, "select count(*) from one, two") == [(9,)]
+    assert warnings() == before
+    ingest(connection, LAPS, "three", mode="create", temporary=True)
+    assert do(connection, "select count(*) from three") == [(3,)]
+    assert warnings() == before + 1
+    with pytest.raises(adbc.Error, match="before any query"):  # still the first transaction
+        do(connection, "set transaction isolation level serializable")
+    connection.rollback()
 
 
 def test_b22_an_old_driver_is_refused_before_it_connects(

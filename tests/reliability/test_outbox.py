@@ -16,6 +16,7 @@ from loaders.postgres import connect
 from loaders.profiles import activate, import_profile
 from tests.profiles import STRICT_PROFILE
 from tests.reliability.redis_faults import child, drain_slowly
+from tests.reliability.versions import wait_until_gone
 from tests.soak import chance, runs
 from tests.warehouse import ask, load, session_tables, start_over
 
@@ -159,6 +160,7 @@ def test_no_row_is_lost_between_two_workers_and_a_kill(
             workers[0].kill()
             for worker in workers:
                 worker.join(20)
+            wait_until_gone(connection)  # until then the killed one's rows are locked
             child(drain_slowly, address.uri, str(told)).join(20)
         handled = [line.split() for line in told.read_text().splitlines()]
         assert {int(row) for _, row in handled} == wanted

@@ -161,9 +161,9 @@ print(pl.thread_pool_size(), digest(graded(drawn(20), [BASELINE_PROFILE, V2_PROF
 
 
 def test_the_number_of_threads_changes_nothing() -> None:
-    """E03: with one thread or eight what 20 sessions give is what it is here, bit for bit."""
+    """E03: with eight threads, in a soak with one too, 20 sessions give what they give here."""
     here = digest(graded(drawn(20), [BASELINE_PROFILE, V2_PROFILE]))
-    for threads in (1, 8):
+    for threads in (1, 8)[runs(1, 0) :]:
         environment = {**os.environ, "POLARS_MAX_THREADS": str(threads)}
         told = subprocess.run(
             [sys.executable, "-c", THREADS],

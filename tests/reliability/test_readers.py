@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Ask = Callable[[Connection], object]
     Version = dict[str, pl.DataFrame]
 
-READS: Final = runs(300, 3_000)
+READS: Final = runs(200, 3_000)
 
 SWAPS: Final = runs(5, 50)
 """Swaps that there are at least, however fast the readers are."""

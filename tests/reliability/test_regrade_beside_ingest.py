@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from loaders import profiles
+from loaders import lake, manifest, profiles
 from loaders.bulk_load import load_lake
 from loaders.errors import SessionBusyError
+from loaders.fault_points import watching
 from loaders.jobs import store
 from loaders.manifest import LakeError
 from loaders.postgres import connect
@@ -52,9 +55,18 @@ def restore(connection: Connection, settings: Settings) -> None:
         store(session, delivered(session, settings), settings)
 
 
-def ended_as(connection: Connection) -> str:
+def stored(connection: Connection) -> dict[str, str]:
     """Tell what is stored, without the ledger: how often something was tried is in there."""
-    return str({name: rows for name, rows in dump(connection).items() if name[:4] != "ops."})
+    return {name: rows for name, rows in dump(connection).items() if name[:4] != "ops."}
+
+
+def ended_as(serial: dict[str, dict[str, str]], found: dict[str, str]) -> str:
+    """Name the order that leaves the same; else the tables that are other than in each."""
+    other = {
+        name: [table for table in wanted if found[table] != wanted[table]]
+        for name, wanted in serial.items()
+    }
+    return next((name for name, tables in other.items() if not tables), f"none: {other}")
 
 
 def persistently(work: Callable[[], None]) -> int:
@@ -86,17 +98,42 @@ def test_a_regrade_beside_an_ingest_loses_no_correction(settings: Settings, figu
     seen: Counter[str] = Counter()
     with connect(settings) as connection, ThreadPoolExecutor(2) as pool:
         restore(connection, settings)
-        serial = {}
+        serial: dict[str, dict[str, str]] = {}
         for name, step in {"before": grade_all, "ingest": ingest, "regrade": grade_all}.items():
             step()
-            serial[ended_as(connection)] = f"{name} last"
-        assert len(serial) == 3
+            assert ended_as(serial, stored(connection)) not in serial
+            serial[f"{name} last"] = stored(connection)
         for _ in range(runs(1, 30)):
             restore(connection, settings)
             both = [ingest, grade_all]
             rng.shuffle(both)
             seen["refused"] += sum(pool.map(persistently, both))
-            seen[serial[ended_as(connection)]] += 1
+            order = ended_as(serial, stored(connection))
+            assert order in serial, order
+            seen[order] += 1
             grade_all()
-            assert serial[ended_as(connection)] == "regrade last"
+            assert ended_as(serial, stored(connection)) == "regrade last"
     figure("C03", dict(seen))
+
+
+def test_an_ingest_leaves_the_grades_that_a_regrade_has_just_written(settings: Settings) -> None:
+    """What it keeps of the lake is read once nobody else writes there."""
+    committed = threading.Event()
+
+    def watch(point: str) -> None:
+        if point == "committed":
+            committed.set()
+
+    with connect(settings) as connection:
+        restore(connection, settings)
+    with ThreadPoolExecutor(1) as pool, watching(watch):
+        with manifest.lock(settings.lake):
+            tables = delivered(SESSIONS[0], settings)
+            ingesting = pool.submit(store, SESSIONS[0], tables, settings, force=True)
+            assert committed.wait(20)
+            time.sleep(0.2)  # it has come to the lake
+            regrade(settings.lake, [STRICT_PROFILE], force=True)
+        ingesting.result(20)
+    grades = lake.read_session(settings.lake, SESSIONS[0])["driver_metrics"]
+    by_profile = dict(grades.group_by("profile_name").len().rows())
+    assert by_profile[STRICT_PROFILE.name] == by_profile[BASELINE_PROFILE.name] > 0

@@ -10,13 +10,14 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+import stamina
 
-from loaders.connection import open_connection, warehouse_address
+from loaders.connection import open_connection, transaction, warehouse_address
 from loaders.errors import WarehouseError
 from loaders.fault_points import watching
 from loaders.pg_programs import account_for, run
 from loaders.postgres import connect
-from loaders.retrying import retried
+from loaders.retrying import MAX_TRIES, retried
 from tests.reliability.versions import VERSIONS, dump_hash, load_version, undisturbed
 from tests.reliability.wires import wire_to
 from tests.soak import chance, runs
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tests.reliability.wires import Wire
     from tests.soak import Figure
 
-PHASES = ("locked", "staged", "laps", "recorded", "verified")
+PHASES = ("locked", "staged", "placed", "laps", "graded", "recorded", "verified")
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +119,9 @@ def test_a_load_survives_its_server(
     figure("A06", f"{act}: {len(phases)} phases, all stored by try {max(tries.values())}")
 
 
+@pytest.mark.parametrize("table", ["driver_metrics", "races"][: runs(1, 2)])
 def test_a_cancelled_statement_is_not_tried_again(
-    address: Address, hashes: list[str], figure: Figure
+    address: Address, hashes: list[str], table: str, figure: Figure
 ) -> None:
     """A06: somebody who cancels a load means it; the old rows stay and the error says so."""
     restore(address)
@@ -127,7 +129,7 @@ def test_a_cancelled_statement_is_not_tried_again(
     with open_connection(address) as blocking, open_connection(address) as own:
         pid = int(ask(own, "select pg_backend_pid()").item())
         with blocking.cursor() as cursor:
-            cursor.execute("lock table core.driver_metrics in exclusive mode")
+            cursor.execute(f"lock table core.{table} in exclusive mode")
 
         def cancel() -> None:
             while not ask(
@@ -149,7 +151,7 @@ def test_a_cancelled_statement_is_not_tried_again(
             cancelling.join()
     assert (refusal.value.sqlstate, refusal.value.is_transient, tries) == ("57014", False, 1)
     assert stored(address) == hashes[0]
-    figure("A06", "cancel: 1 try, old rows, 57014")
+    figure("A06", f"cancel at {table}: 1 try, old rows, 57014")
 
 
 def test_a_cut_wire_leaves_old_or_new(
@@ -189,7 +191,7 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_loading_again(
     address: Address, wire: Wire, hashes: list[str], figure: Figure
 ) -> None:
     """A08: the error says that it is not known; the rows are there, and are not stored twice."""
-    count = runs(3, 10)
+    count = runs(2, 10)
     for _ in range(count):
         restore(address)
         tries: list[str] = []
@@ -208,7 +210,8 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_loading_again(
             if point == "verified" and not tries:
                 wire.cut_at(word=b"COMMIT")
 
-        report = retried(work)
+        with stamina.set_testing(True, attempts=MAX_TRIES, cap=True):  # without a wait
+            report = retried(work)
         assert [one.status for one in report.sessions] == ["unchanged"] * 2
         assert len(tries) == 1
         assert "Try again; what is already stored is not stored twice" in tries[0]
@@ -223,3 +226,36 @@ def test_limits_are_set_on_every_connection(settings: Settings) -> None:
     with connect(settings) as connection:
         found = [ask(connection, "select current_setting($1)", name).item() for name in names]
     assert found == ["1min", "5s", "30s", "5min"]
+
+
+def test_a_statement_whose_client_is_gone_is_given_up(address: Address, wire: Wire) -> None:
+    """What a killed program held is free within seconds, also in the middle of a long statement."""
+    wire.cut_at(0)
+    asking = (
+        "select count(*) filter (where wait_event = 'PgSleep') as sleeping, count(*) as there "
+        "from pg_stat_activity where application_name = 'to be cut'"
+    )
+
+    def sleep() -> None:
+        with (
+            open_connection(wire.address, "to be cut") as gone,
+            pytest.raises(WarehouseError),
+            transaction(gone, "sleeping"),
+            gone.cursor() as cursor,
+        ):
+            cursor.execute("do 'begin perform pg_sleep(60); end'")
+
+    sleeping = threading.Thread(target=sleep)
+    with open_connection(address) as looking:
+
+        def wait_for(*counts: int) -> None:
+            until = time.monotonic() + 15
+            while (found := ask(looking, asking).row(0)) != counts:
+                assert time.monotonic() < until, f"the server has {found}, not {counts}"
+                time.sleep(0.1)
+
+        sleeping.start()
+        wait_for(1, 1)
+        wire.hang_up()
+        sleeping.join(15)
+        wait_for(0, 0)

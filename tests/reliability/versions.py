@@ -16,14 +16,17 @@ from loaders.arrow import Grading
 from loaders.batch import load_sessions
 from loaders.revisions import Delivery
 from tests.profiles import BASELINE_PROFILE
-from tests.reliability.crashing import CHILD
+from tests.reliability.crashing import CHILD, write_order
 from tests.warehouse import MELBOURNE, ask, dump, session_tables, start_over, together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from loaders.batch import BatchReport
     from loaders.connection import Connection
+
+    Tables = dict[str, pl.DataFrame]
 
 SESSIONS: Final = (MELBOURNE, SessionKey(2025, 2))
 GRADING: Final = Grading(BASELINE_PROFILE.name, BASELINE_PROFILE.version, MODEL_VERSION)
@@ -38,12 +41,23 @@ select
 """
 
 
-def version_tables(version: int) -> dict[str, pl.DataFrame]:
-    """Write both sessions as one version has them; each says the version in every table."""
-    drivers = [f"driver_{number}" for number in range(3 + version % 2)]
-    tables = together(
-        *(session_tables(session, drivers, lap_count=6 + 2 * version) for session in SESSIONS)
-    )
+def version_tables(
+    version: int,
+    sessions: Sequence[SessionKey] = SESSIONS,
+    lap_count: int = 6,
+    driver_count: int = 3,
+) -> Tables:
+    """Write sessions as one version has them; each says the version in every table.
+
+    Args:
+        version: which one; it has two laps a driver more than the one before.
+        sessions: both by default.
+        lap_count: laps of each driver, besides those.
+        driver_count: drivers; every second version has one more.
+    """
+    drivers = [f"driver_{number}" for number in range(driver_count + version % 2)]
+    laps = lap_count + 2 * version
+    tables = together(*(session_tables(session, drivers, laps) for session in sessions))
     renamed = pl.format("{} {}", "driver_id", pl.lit(version))
     slower = pl.col("lap_time_ms") + pl.lit(version, pl.Int32)
     graded = pl.lit(0.5 + version / 100)
@@ -58,16 +72,51 @@ def version_tables(version: int) -> dict[str, pl.DataFrame]:
 def load_version(
     connection: Connection,
     version: int,
-    tables: dict[str, pl.DataFrame] | None = None,
+    tables: Tables | None = None,
     sessions: Sequence[SessionKey] = SESSIONS,
 ) -> BatchReport:
     """Load a version of sessions, both by default, in one transaction."""
-    deliveries = [Delivery(session, f"version {version}") for session in sessions]
-    rows = tables or version_tables(version)
-    ids = [session.session_id for session in sessions]
-    if len(ids) < len(SESSIONS):
-        rows = {name: part.filter(pl.col("session_id").is_in(ids)) for name, part in rows.items()}
-    return load_sessions(connection, deliveries, rows, [GRADING])
+    rows = tables or version_tables(version, sessions)
+    return load_sessions(connection, deliveries(version, sessions), rows, [GRADING])
+
+
+def deliveries(version: int, sessions: Sequence[SessionKey]) -> list[Delivery]:
+    """Say what is loaded."""
+    return [Delivery(session, f"version {version}") for session in sessions]
+
+
+class Story:
+    """Sessions that are known in versions, ready to be loaded here or by a child."""
+
+    def __init__(
+        self, folder: Path, sessions: Sequence[SessionKey], tables: Mapping[int, Tables]
+    ) -> None:
+        """Write what children are to load."""
+        folder.mkdir(exist_ok=True)
+        self.sessions = sessions
+        self.versions = tuple(tables)
+        self._tables = tables
+        self._folder = folder
+        for version, rows in tables.items():
+            write_order(self.order(version), deliveries(version, sessions), rows, GRADING)
+
+    def order(self, version: int) -> Path:
+        """Tell where it is written what a child loads."""
+        return self._folder / f"version-{version}"
+
+    def load(self, connection: Connection, version: int) -> None:
+        """Load a version here."""
+        load_version(connection, version, self._tables[version], self.sessions)
+
+    def undisturbed(self, connection: Connection) -> list[str]:
+        """Load all versions in their order: the hash before, and after each; the last one stays."""
+        start_over(connection)
+        hashes = [dump_hash(connection)]
+        for version in self.versions:
+            self.load(connection, version)
+            hashes.append(dump_hash(connection))
+        assert len(set(hashes)) == len(hashes), "versions that nobody could tell apart"
+        return hashes
 
 
 def dump_hash(connection: Connection) -> str:
@@ -85,20 +134,25 @@ def dump_hash(connection: Connection) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
 
-def undisturbed(connection: Connection) -> list[str]:
-    """Load all versions in their order: the hash before, and after each; the last one stays."""
+def undisturbed(connection: Connection, versions: Sequence[int] = VERSIONS) -> list[str]:
+    """Load versions in their order: the hash before, and after each; the last one stays."""
     start_over(connection)
     hashes = [dump_hash(connection)]
-    for version in VERSIONS:
+    for version in versions:
         load_version(connection, version)
         hashes.append(dump_hash(connection))
-    assert len(set(hashes)) == len(hashes), "versions that nobody could tell apart"
     return hashes
 
 
 def left_over(connection: Connection) -> int:
     """Count temporary tables, locks and open transactions, once no child is connected any more."""
-    until = time.monotonic() + 10
+    wait_until_gone(connection)
+    return int(ask(connection, LEFT_OVER).item())
+
+
+def wait_until_gone(connection: Connection) -> None:
+    """Wait until the server has noticed that children are dead; until then their locks hold."""
+    until = time.monotonic() + 30
     while ask(
         connection,
         "select count(*) from pg_stat_activity where application_name = $1",
@@ -106,4 +160,3 @@ def left_over(connection: Connection) -> int:
     ).item():
         assert time.monotonic() < until, "the server still has a connection of a dead process"
         time.sleep(0.005)
-    return int(ask(connection, LEFT_OVER).item())

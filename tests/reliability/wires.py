@@ -30,6 +30,7 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         port = self._listener.getsockname()[1]
         self.address = Address(f"postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=disable")
+        self._laid: list[tuple[socket.socket, socket.socket]] = []
         self.cut_at(0)
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
@@ -45,6 +46,11 @@ class Wire:
         self.sent = 0
         self._number, self._before, self._word = number, before, word
 
+    def hang_up(self) -> None:
+        """Cut every wire now; new ones can be laid."""
+        while self._laid:
+            _hang_up(*self._laid.pop())
+
     def close(self) -> None:
         """Take no more connections."""
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -57,6 +63,7 @@ class Wire:
                 client, _ = self._listener.accept()
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._server)
+                self._laid.append((client, server))
                 for target, ends in ((self._send, (client, server)), (_carry, (server, client))):
                     threading.Thread(target=target, args=ends, daemon=True).start()
 
