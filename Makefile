@@ -9,7 +9,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test soak bench audit sbom check lock clean
+.PHONY: demo test soak bench docs audit sbom lock clean
 
 demo: $(STAMP)
 	$(VENV)/bin/drivegrade demo
@@ -32,6 +32,9 @@ bench: $(STAMP)
 	$(VENV)/bin/python -m benchmarks.grading_v2
 	$(VENV)/bin/python -m benchmarks.grading --quick \
 		"$$($(VENV)/bin/python -c 'from loaders.settings import Settings; print(Settings().lake)')"
+
+docs: $(STAMP)
+	$(VENV)/bin/sphinx-build -q -W -b html docs build/docs
 
 # Strict, because a version that could not be looked up was not found to be sound.
 # AUDIT_SERVICE=osv asks the other public record that pip-audit knows.

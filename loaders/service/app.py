@@ -87,21 +87,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(routes_of(service))
     if (pages := _pages(settings)) is not None:
         app.include_router(pages)
-    _add_pages(app, settings)
     app.state.service = service
     app.add_middleware(Guard, settings=settings)
     return app
-
-
-def _add_pages(app: FastAPI, settings: Settings) -> None:
-    """Add the pages, if the extra `report` is installed; the API needs none of it."""
-    try:
-        from loaders.service import pages  # noqa: PLC0415 - may be missing
-    except ModuleNotFoundError as error:
-        if error.name not in {"jinja2", "markupsafe"}:
-            raise
-        return
-    app.include_router(pages.router(settings))
 
 
 def _pages(settings: Settings) -> APIRouter | None:
