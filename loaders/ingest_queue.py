@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DeserializationError, DuplicateJobError, NoSuchJobError
+from rq.executions import ExecutionRegistry
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -115,13 +116,7 @@ class IngestJob(Job):
     def success_callback(self) -> None:
         """None: a callback would be a name to import."""
 
-    @property
-    def failure_callback(self) -> None:
-        """None, as `success_callback`."""
-
-    @property
-    def stopped_callback(self) -> None:
-        """None, as `success_callback`."""
+    failure_callback = stopped_callback = success_callback
 
     def send_webhooks(self, status: str | JobStatus, *, exc_string: str | None = None) -> None:
         """Send nothing: an address would be one that Redis says."""
@@ -304,13 +299,18 @@ class IngestQueue:
         return moment is not None and (datetime.now(UTC) - moment).total_seconds() <= self.lease_s
 
     def discard(self, session: SessionKey) -> None:
-        """Remove a session's job, so that it can be put there again.
+        """Remove all that Redis has of a session's job, so that it can be put there again.
+
+        What a dead worker left of it would keep RQ from ending the next one.
 
         Raises:
             QueueError: Redis did not do it.
         """
-        name = job_id(session)
+        name, started = job_id(session), self._queue.started_job_registry.key
         with self._answering(), self._client.pipeline() as together:
+            for run, _ in self._client.zscan_iter(started, match=f"{name}:*"):
+                together.zrem(started, run)
+            together.delete(ExecutionRegistry(name, self._client).key)
             together.lrem(self._queue.key, 0, name)
             together.lrem(self._queue.intermediate_queue_key, 0, name)
             together.zrem(self._queue.failed_job_registry.key, name)

@@ -224,7 +224,6 @@ def steps_of(
         done = ingest_here(settings) if queue is None else enqueue(settings, queue)
         what = "ingested" if queue is None else "enqueued"
         parts = [f"{what} {', '.join(done.enqueued)}"] if done.enqueued else []
-        parts += [f"waiting: {', '.join(done.waiting)}"] if done.waiting else []
         return "; ".join([*parts, *(f"{name} failed" for name in done.noted)])
 
     def refresh() -> str:

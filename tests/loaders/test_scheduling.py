@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr
+from rq.executions import Execution
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -88,6 +89,10 @@ def taken(redis: Server, heard_of: timedelta) -> None:
         assert client.lpop(f"rq:queue:{NAME}") == job_id(RACE).encode()
         job = job_of(redis)
         job.set_status(JobStatus.STARTED)
+        with client.pipeline() as together:
+            run = Execution.create(job, 60, together)
+            together.execute()
+        client.delete(run.key)  # it ends by itself, unlike the lists that name it
         job.heartbeat(datetime.now(UTC) - heard_of, 60)
 
 
@@ -130,6 +135,11 @@ def test_a_job_of_a_dead_worker_is_given_to_another(
     assert done.noted == {}
     assert told(connection)[NAME_OF_RACE] == ("scheduled", None, 1)
     assert queue.place(RACE).state is (State.waiting if is_again else State.running)
+    if is_again:
+        job_of(redis).delete()  # as RQ's worker does, which fails if a dead one's run is named
+    queue.discard(RACE)
+    with redis.client as client:
+        assert client.keys(f"*{job_id(RACE)}*") == []
 
 
 def test_a_job_that_was_lost_before_it_began_is_queued_again(
@@ -255,14 +265,14 @@ def test_a_step_that_fails_does_not_stop_the_others(
 
     def last() -> str:
         done.append("last")
-        if done.count("fail") == 3:
+        if done.count("fail") >= 3:
             stop_asked.set()
         return "did it"
 
     steps = [Step("a", 0.01, fail), Step("b", 600, break_down), Step("c", 0.01, last)]
     with caplog.at_level(logging.INFO, "drivegrade.schedule"):
         scheduling.run_until(stop_asked, settings, steps)
-    assert done.count("fail") == 3
+    assert done.count("fail") >= 3
     assert done.count("break down") == 1
     assert "a: away" in caplog.messages
     assert "c: did it" in caplog.messages
