@@ -17,13 +17,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from engine.errors import ContractError
 from engine.tables import SESSION_ID_PATTERN
 from loaders.connection import run_file, transaction
-from loaders.redis_url import CacheError, RedisAddress, parse_redis_url, what_failed
+from loaders.redis_url import CacheError, RedisAddress, open_client, parse_redis_url, what_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -120,27 +118,6 @@ def current_versions(connection: Connection, session_ids: Iterable[str]) -> dict
     """
     rows = run_file(connection, "queries/cache_versions", json.dumps(sorted(session_ids))).rows()
     return {session_id: Version(*version) for session_id, *version in rows}
-
-
-def open_client(address: RedisAddress, step_s: float) -> redis.Redis:
-    """Make a client that tries once and waits for each step this long; nothing is sent yet."""
-    options: dict[str, Any] = {"host": address.host, "port": address.port}
-    if address.socket:
-        options = {"unix_socket_path": address.socket}
-    elif address.is_encrypted:
-        options |= {"ssl": True, "ssl_ca_certs": address.ca_file}
-    password = address.password
-    return redis.Redis(
-        **options,
-        db=address.database,
-        username=address.username,
-        password=None if password is None else password.get_secret_value(),
-        socket_timeout=step_s,
-        socket_connect_timeout=step_s,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,  # neither greeting nor naming: fewer steps to wait for
-        driver_info=None,
-    )
 
 
 class Cache:

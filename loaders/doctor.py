@@ -19,14 +19,13 @@ from pyrate_limiter import Duration
 
 from engine.errors import DriveGradeError
 from loaders import jolpica_api, lake
-from loaders.cache import open_client
 from loaders.connection import open_connection, warehouse_address
 from loaders.http import MAX_CACHE_BYTES, Client, Source
 from loaders.http_wire import Deadline, Wire, WireError
 from loaders.migrations import pending
 from loaders.profiles import get_profile
 from loaders.providers import PROVIDERS, ProviderError, openf1
-from loaders.redis_url import CacheError, parse_redis_url
+from loaders.redis_url import CacheError, open_client, parse_redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

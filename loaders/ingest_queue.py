@@ -14,11 +14,9 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DeserializationError, DuplicateJobError, NoSuchJobError
 from rq.executions import ExecutionRegistry
@@ -26,7 +24,7 @@ from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
 from engine.errors import DriveGradeError
-from loaders.redis_url import CacheError, RedisAddress, parse_redis_url
+from loaders.redis_url import CacheError, RedisAddress, open_client, parse_redis_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,33 +173,6 @@ def queue_address(settings: Settings) -> RedisAddress:
     except CacheError as error:
         reason = str(error).replace("REDIS_URL", name, 1)
     raise QueueError(reason)
-
-
-def open_client(address: RedisAddress, step_s: float | None) -> redis.Redis:
-    """Make a client that gives bytes and tries once; nothing is sent yet.
-
-    Args:
-        address: where Redis is.
-        step_s: limit of each step, s; None leaves it to RQ, whose worker waits for jobs.
-    """
-    options: dict[str, Any] = {"host": address.host, "port": address.port}
-    if address.socket:
-        options = {"unix_socket_path": address.socket}
-    elif address.is_encrypted:
-        options |= {"ssl": True, "ssl_ca_certs": address.ca_file}
-    password = address.password
-    return redis.Redis(
-        **options,
-        db=address.database,
-        username=address.username,
-        password=None if password is None else password.get_secret_value(),
-        socket_timeout=step_s,
-        socket_connect_timeout=STEP_S,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=False,
-        protocol=2,
-        driver_info=None,
-    )
 
 
 def open_queue(client: redis.Redis) -> Queue:

@@ -25,14 +25,15 @@ from loaders.errors import SessionBusyError
 from loaders.ingest_queue import (
     LEASE_S,
     LOSES_NOTHING,
+    STEP_S,
     IngestJob,
     QueueError,
     Wanted,
     job_id,
-    open_client,
     open_queue,
     queue_address,
 )
+from loaders.redis_url import open_client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -260,7 +261,7 @@ def work(settings: Settings, *, is_burst: bool = False, lease_s: float = LEASE_S
     address = queue_address(settings)
     lost = "does not answer"
     try:
-        with open_client(address, None) as client:
+        with open_client(address, None, STEP_S) as client:
             queue = open_queue(client)
             worker = IngestWorker(queue, limit_s=settings.ingest_limit_s, lease_s=lease_s)
             worker.work(burst=is_burst, logging_level="INFO")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+import redis
 from pydantic import SecretStr
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from engine.errors import DriveGradeError
 from loaders.database_url import certificate_fault
@@ -160,3 +163,32 @@ def _fault(url: str, parts: SplitResult, query: dict[str, str]) -> str | None:
         "it has a user without a password": bool(parts.username) and not parts.password,
     }
     return next((fault for fault, found in faults.items() if found), None)
+
+
+def open_client(
+    address: RedisAddress, step_s: float | None, connect_s: float | None = None
+) -> redis.Redis:
+    """Make a client that tries once and gives bytes; nothing is sent yet.
+
+    Args:
+        address: where Redis is.
+        step_s: how long to wait for each step, s; None for as long as it takes.
+        connect_s: how long for a connection, s; as for any other step if None.
+    """
+    options: dict[str, Any] = {"host": address.host, "port": address.port}
+    if address.socket:
+        options = {"unix_socket_path": address.socket}
+    elif address.is_encrypted:
+        options |= {"ssl": True, "ssl_ca_certs": address.ca_file}
+    password = address.password
+    return redis.Redis(
+        **options,
+        db=address.database,
+        username=address.username,
+        password=None if password is None else password.get_secret_value(),
+        socket_timeout=step_s,
+        socket_connect_timeout=step_s if connect_s is None else connect_s,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,  # neither greeting nor naming: fewer steps to wait for
+        driver_info=None,
+    )

@@ -30,7 +30,8 @@ class Settings(BaseSettings):
         database_url: `DATABASE_URL`, a PostgreSQL URL; without it the embedded server is used.
         redis_url: `REDIS_URL`, a URL of Redis; without it no answers are cached.
         queue_url: `DRIVEGRADE_QUEUE_URL`, a URL of the Redis that holds the queue of ingests; that
-            of `redis_url` if not set. Who can write there can run code: give it its own user.
+            of `redis_url` if not set. Give it its own user: who can write there can have any
+            session ingested.
         cache_ttl_s: `DRIVEGRADE_CACHE_TTL_S`, age at which a cached answer ends, s.
         ingest_limit_s: `DRIVEGRADE_INGEST_LIMIT_S`, wall-clock limit of an ingest that was taken
             from the queue, s.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Figure = Callable[[str, object], None]
+
+T = TypeVar("T")
 
 IS_SOAK: Final = os.environ.get("DRIVEGRADE_SOAK") == "1"
 """Whether the long sets run: `make soak`."""
@@ -26,3 +28,8 @@ def runs(usual: int, soak: int) -> int:
 def chance(name: str) -> random.Random:
     """Give a test its own source of chance, the same in every run with the same seed."""
     return random.Random(f"{SEED} {name}")  # noqa: S311 - no secret hangs on it
+
+
+def some(cases: Sequence[T], usual: int) -> Sequence[T]:
+    """Choose the first of the cases that something is tried with; all of them in a soak."""
+    return cases if IS_SOAK else cases[:usual]
