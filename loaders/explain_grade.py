@@ -22,7 +22,7 @@ from loaders.explain_sections import sections
 from loaders.profiles import model_of, read_profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from loaders.explain_drive import Line
     from loaders.explain_sections import Sections
@@ -84,7 +84,7 @@ def explain(
     evidence = _of(frames["grade_evidence"], entry["driver_id"])
     if grades is None or evidence is None:
         raise _not_graded(seen, session, entry, frames, profile)
-    before = _before(seen, frames, evidence, constants)
+    before = _of(ratings_before(seen, frames, constants), entry["driver_id"])
     drive = Drive(frames, constants, entry, grades, evidence, before)
     return _head(drive), sections(drive)
 
@@ -167,46 +167,46 @@ def _not_graded(
     )
 
 
-def _before(
-    seen: Snapshot,
-    frames: dict[str, pl.DataFrame],
-    evidence: Line,
-    profile: CalibrationProfileV2,
-) -> Line | None:
-    """Take the state that the session was rated from up to the session, and nothing more.
+def ratings_before(
+    seen: Snapshot, frames: Mapping[str, pl.DataFrame], profile: CalibrationProfileV2
+) -> pl.DataFrame:
+    """Carry ratings and cars up to a session, and nothing more.
+
+    Args:
+        seen: the lake that `frames` were read from.
+        frames: the session's tables of `READ` and `READ_BY_PROFILE`.
+        profile: that the grades were made with.
 
     Returns:
-        The driver's row of `engine.v2.rating.RATING_SCHEMA` with ratings, car levels and their
-        variances as expected; None where the state is not in the lake.
+        Rows of `engine.v2.rating.RATING_SCHEMA`, one a driver, as expected; none where the state
+        that the session was rated from is not in the lake.
     """
-    if evidence["state_session_id"] is None:
-        return None
-    kept = SessionKey.parse(evidence["state_session_id"])
-    states = seen.scan("rating_states", sessions=[kept]).filter(
+    ids = dict.fromkeys(ENTRY, pl.String())
+    named = frames["grade_evidence"]["state_session_id"].drop_nulls().unique().to_list()
+    if len(named) != 1:
+        return pl.DataFrame(schema=ids)
+    states = seen.scan("rating_states", sessions=[SessionKey.parse(named[0])]).filter(
         pl.col("has_qualifying"),
         pl.col("profile_name") == profile.name,
         pl.col("model_version") == MODEL_VERSION_V2,
     )
     state = lake.collect(states.select(STATE_SCHEMA.names()), seen.lake)
     if state.is_empty():
-        return None
-    blank = {"pace_pct": None, "effective_laps": None}
-    unseen = (
-        frames["entries"]
-        .select(*ENTRY)
-        .with_columns(**{name: pl.lit(value, pl.Float64()) for name, value in blank.items()})
+        return pl.DataFrame(schema=ids)
+    unseen = frames["entries"].select(
+        *ENTRY,
+        pace_pct=pl.lit(None, pl.Float64()),
+        effective_laps=pl.lit(None, pl.Float64()),
     )
-    names = dict.fromkeys(ENTRY, pl.String())
-    nobody = pl.DataFrame(schema={**names, **dict.fromkeys(SEGMENTS, pl.Int32())})
-    rated = rate(
+    nobody = pl.DataFrame(schema={**ids, **dict.fromkeys(SEGMENTS, pl.Int32())})
+    return rate(
         unseen,
         frames["entries"],
         frames["sessions"],
         nobody,
         state=state,
         constants=profile.rating,
-    )
-    return _of(rated.entries, evidence["driver_id"])
+    ).entries
 
 
 def _head(drive: Drive) -> Line:

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from engine.tables import ENTRY, SessionKey
-from engine.v2.calibration import MODEL_VERSION_V2
-from engine.v2.rating import SEGMENTS, STATE_SCHEMA, rate
 from loaders import lake
 from loaders.explain_drive import Drive, ExplainError
-from loaders.explain_grade import READ, READ_BY_PROFILE
+from loaders.explain_grade import READ, READ_BY_PROFILE, ratings_before
 from loaders.explain_sections import sections
 from loaders.profiles import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine.tables import SessionKey
     from engine.v2.calibration import CalibrationProfileV2
     from loaders.explain_drive import Line
     from loaders.explain_sections import Sections
@@ -68,7 +66,7 @@ def explain_all(
     """
     entries, grades = by_driver(frames["entries"]), by_driver(frames["driver_metrics"])
     evidence = by_driver(frames["grade_evidence"])
-    before = _before(seen, frames, profile)
+    before = by_driver(ratings_before(seen, frames, profile))
     found: dict[str, Sections | None] = {}
     for driver_id in entries.keys() & grades.keys() & evidence.keys():
         drive = Drive(
@@ -84,39 +82,3 @@ def explain_all(
         except ExplainError:
             found[driver_id] = None
     return found
-
-
-def _before(seen: Snapshot, frames: Frames, profile: CalibrationProfileV2) -> dict[str, Line]:
-    """Carry ratings and cars up to the session, and nothing more.
-
-    Returns:
-        Rows of `engine.v2.rating.RATING_SCHEMA` by driver; none where the state that the session
-        was rated from is not in the lake.
-    """
-    named = frames["grade_evidence"]["state_session_id"].drop_nulls().unique().to_list()
-    if len(named) != 1:
-        return {}
-    states = seen.scan("rating_states", sessions=[SessionKey.parse(named[0])]).filter(
-        pl.col("has_qualifying"),
-        pl.col("profile_name") == profile.name,
-        pl.col("model_version") == MODEL_VERSION_V2,
-    )
-    state = lake.collect(states.select(STATE_SCHEMA.names()), seen.lake)
-    if state.is_empty():
-        return {}
-    unseen = frames["entries"].select(
-        *ENTRY,
-        pace_pct=pl.lit(None, pl.Float64()),
-        effective_laps=pl.lit(None, pl.Float64()),
-    )
-    ids = dict.fromkeys(ENTRY, pl.String())
-    nobody = pl.DataFrame(schema={**ids, **dict.fromkeys(SEGMENTS, pl.Int32())})
-    rated = rate(
-        unseen,
-        frames["entries"],
-        frames["sessions"],
-        nobody,
-        state=state,
-        constants=profile.rating,
-    )
-    return by_driver(rated.entries)
