@@ -3,61 +3,81 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 import pytest
 from filelock import FileLock
 from polars.testing import assert_frame_equal
 
-from engine.tables import NORMALIZED
 from loaders.embedded import embedded_postgres
 from loaders.history import import_history
 from loaders.postgres import connect
 from loaders.profiles import read_profile
 from loaders.providers import fastf1
+from loaders.providers.fastf1_process import ask_child
 from loaders.regrade import regrade
 from loaders.settings import Settings
-from tests.real_races import FOLDERS, copy_cache
+from tests.real_races import FOLDERS, RACES, copy_cache
 from tests.soak import IS_SOAK, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from engine.tables import SessionKey
+    from loaders.history import HistoryReport
     from loaders.providers import SessionTables
     from tests.soak import Figure
 
+    RawRace = Callable[[SessionKey], dict[str, pl.DataFrame]]
     RealRace = Callable[[SessionKey], SessionTables]
 
 GOLDEN = Path(__file__).parent / "golden"
 
 LONGEST = (
-    "calendar",
-    "fastf1",
-    "jolpica",
+    "docs_commands",
+    "end_to_end",
+    "crashes",
+    "properties",
     "regrade",
-    "load",
+    "calendar",
+    "history",
+    "fastf1",
+    "command_line",
     "jobs",
     "one_file",
-    "fallback",
-    "fastf1_faults",
-    "command_line",
-    "postgres",
-    "openf1_faults",
-    "explore",
-    "fastf1_frames",
-    "history",
-    "real_ingest",
-    "revisions",
-    "validity",
     "regrade_v2",
-    "openf1_races",
+    "queue",
+    "jolpica",
+    "load",
+    "fallback",
+    "lake",
+    "library",
+    "explore",
+    "postgres",
+    "fastf1_frames",
+    "docs_notebook",
+    "docs_site",
+    "scheduling",
+    "pictures",
+    "server_faults",
+    "regrade_beside_ingest",
+    "commands_lake",
+    "report",
     "attempts",
+    "openf1_faults",
+    "fastf1_faults",
+    "pace",
+    "cache",
+    "driver_contract",
+    "golden",
+    "revisions",
+    "description",
 )
-"""Files of `tests/loaders` by how long they take, the longest first."""
+"""Files of tests by how long they take, the longest first."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -110,44 +130,69 @@ def realdata() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_race(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> RealRace:
-    """Fetch a real race from FastF1's recorded cache, each once, whichever process asks first.
+def real_race_raw(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> RawRace:
+    """Take FastF1's frames of a real race from its recorded cache, each once for all processes.
 
-    FastF1's debug switch is on all the while: it must not reach the child process.
+    FastF1's debug switch is on all the while: it must not reach the child process. A race that is
+    for a soak skips the test that asks for it.
     """
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     shared = tmp_path_factory.getbasetemp().parent / f"real-races-{run}"
-    settings = copy_cache(realdata, tmp_path_factory.mktemp("fastf1"), *FOLDERS)
+    settings = copy_cache(realdata, tmp_path_factory.mktemp("fastf1"), *RACES)
 
-    def get(session: SessionKey) -> SessionTables:
+    def get(session: SessionKey) -> dict[str, pl.DataFrame]:
+        if session in FOLDERS and session not in RACES:
+            pytest.skip(f"{session.session_id} is for a soak")
         folder = shared / session.session_id
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
             if not (folder / "whole").exists():
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setenv("FASTF1_DEBUG", "1")
-                    for name, frame in fastf1.fetch(session, settings).items():
-                        frame.write_ipc(folder / f"{name}.arrow")
+                    ask_child(session, settings, folder)
                 (folder / "whole").touch()
-        files = {name: folder / f"{name}.arrow" for name in NORMALIZED}
-        return {name: pl.read_ipc(path.read_bytes()) for name, path in files.items()}
+        return {path.stem: pl.read_ipc(path.read_bytes()) for path in folder.glob("*.arrow")}
 
     return get
 
 
 @pytest.fixture(scope="session")
-def history_lake(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake of all of history, graded; made once, whichever process asks first. Do not write."""
+def real_race(real_race_raw: RawRace) -> RealRace:
+    """Fetch a real race through FastF1, each once a process."""
+    made: dict[SessionKey, SessionTables] = {}
+
+    def get(session: SessionKey) -> SessionTables:
+        if session not in made:
+            made[session] = fastf1.parse(session, real_race_raw(session))
+        return made[session]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def history_lake(imported_history: tuple[Settings, HistoryReport]) -> Path:
+    """A lake of all of history, graded. Do not write."""
+    return imported_history[0].lake
+
+
+@pytest.fixture(scope="session")
+def imported_history(
+    realdata: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Settings, HistoryReport]:
+    """Settings whose lake has all of history, graded, and the report on how it came there.
+
+    Made once, whichever process asks first. Do not write what would change the lake.
+    """
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     home = tmp_path_factory.getbasetemp().parent / f"history-{run}"
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / "lock"):
-        made = Settings(home=home)
-        if not (home / "whole").exists():
-            import_history(realdata / "history", made)
+        made, kept = Settings(home=home), home / "report"
+        if not kept.exists():
+            report = import_history(realdata / "history", made)
             regrade(made.lake, [read_profile("baseline")])
-            (home / "whole").touch()
-    return made.lake
+            kept.write_bytes(pickle.dumps(report))
+        return made, cast("HistoryReport", pickle.loads(kept.read_bytes()))  # noqa: S301 -- ours
 
 
 @pytest.fixture(scope="session")

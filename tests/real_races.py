@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from engine.tables import SessionKey
 from loaders.settings import Settings
+from tests.soak import some
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLDERS = {
-    SessionKey(2021, 12): "2021/2021-08-29_Belgian_Grand_Prix",
-    SessionKey(2023, 4): "2023/2023-04-30_Azerbaijan_Grand_Prix",
-    SessionKey(2024, 8): "2024/2024-05-26_Monaco_Grand_Prix",
-    SessionKey(2024, 9): "2024/2024-06-09_Canadian_Grand_Prix",
+FOLDERS: Final = {
     SessionKey(2025, 1): "2025/2025-03-16_Australian_Grand_Prix",
+    SessionKey(2024, 9): "2024/2024-06-09_Canadian_Grand_Prix",
+    SessionKey(2021, 12): "2021/2021-08-29_Belgian_Grand_Prix",
+    SessionKey(2024, 8): "2024/2024-05-26_Monaco_Grand_Prix",
     SessionKey(2025, 2): "2025/2025-03-23_Chinese_Grand_Prix",
     SessionKey(2026, 1): "2026/2026-03-08_Australian_Grand_Prix",
+    SessionKey(2023, 4): "2023/2023-04-30_Azerbaijan_Grand_Prix",
 }
-"""Each race with its folder in the cache: one classified lap and half points; the Grand Prix of a
-sprint weekend; a red flag on lap 1; rain without race control; rain and six retirements; a sprint
-weekend with three disqualified; 22 cars."""
+"""Each race with its folder in the cache: rain and six retirements; rain without race control; one
+classified lap and half points; a red flag on lap 1; a sprint weekend with three disqualified; 22
+cars; the Grand Prix of a sprint weekend without weather."""
+
+RACES: Final = some(tuple(FOLDERS), 3)
+"""The races that are tried; all of them in a soak."""
 
 
 def copy_cache(realdata: Path, target: Path, *races: SessionKey) -> Settings:

@@ -20,7 +20,7 @@ from loaders.settings import Settings
 from loaders.weekends import SCORE_COLUMNS
 from tests.profiles import BASELINE_PROFILE
 from tests.profiles_v2 import V2_PROFILE
-from tests.real_races import FOLDERS
+from tests.real_races import RACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -102,9 +102,9 @@ def test_bundled_weekends(session: SessionKey, golden: Golden) -> None:
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("session", FOLDERS, ids=lambda key: key.session_id)
+@pytest.mark.parametrize("session", RACES, ids=lambda key: key.session_id)
 def test_real_races(session: SessionKey, golden: Golden, real_race: RealRace) -> None:
-    """Seven races that hold most of what a season can bring."""
+    """Races that hold most of what a season can bring: seven in a soak."""
     tables = real_race(session)
     golden(f"tables/{session.session_id}", summary(tables))
     derived = derive(tables)

@@ -15,6 +15,7 @@ from engine.contract import check
 from engine.filling import CLOCKS, SECTORS, TYRES, fill, on_clock_of
 from engine.tables import NORMALIZED, TABLES, empty, polars_schema
 from tests.frames import SESSION_ID, frame
+from tests.soak import runs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -371,7 +372,7 @@ values = st.fixed_dictionaries(
         "is_deleted": st.sampled_from([None, True, False]),
     }
 )
-few = settings(max_examples=10, derandomize=True, deadline=None)
+few = settings(max_examples=runs(5, 100), derandomize=True, deadline=None)
 sessions = st.builds(
     lambda driven, stops, readings: {"driven": driven, "pit_stops": stops, "weather": readings},
     st.dictionaries(st.tuples(st.sampled_from("ab"), st.integers(1, 4)), values, max_size=6),

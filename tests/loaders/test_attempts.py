@@ -62,15 +62,15 @@ def test_an_ingest_that_succeeds_is_ingested(
     connection: Connection, warehouse_settings: Settings
 ) -> None:
     """After a failure too; each attempt counts, also one that changes nothing."""
-    race = SessionKey(2099, 1)
-    jobs.ingest(race, warehouse_settings, provider_name="simulated")
+    sprint = SessionKey(2099, 2, "sprint")
+    jobs.ingest(sprint, warehouse_settings, provider_name="simulated")
     ask(connection, "update public.calendar_events set status = 'scheduled' returning 1")
     with pytest.raises(ProviderError):
-        jobs.ingest(race, warehouse_settings, provider_name="nobody")
+        jobs.ingest(sprint, warehouse_settings, provider_name="nobody")
     assert in_2099(connection)[0][0] == "failed"
-    jobs.ingest(race, warehouse_settings, provider_name="simulated", force=True)
+    jobs.ingest(sprint, warehouse_settings, provider_name="simulated", force=True)
     assert in_2099(connection) == [("ingested", None, 2)]
-    assert jobs.ingest(race, warehouse_settings, provider_name="simulated").load.changed_rows == 0
+    assert jobs.ingest(sprint, warehouse_settings, provider_name="simulated").load.changed_rows == 0
     assert in_2099(connection) == [("ingested", None, 3)]
 
 

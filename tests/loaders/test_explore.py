@@ -421,6 +421,15 @@ def test_explore_writes_and_opens_the_shell_if_there_is_one(
     else:
         assert code == 0
         assert "Open it with: duckdb" in out
+
+
+def test_explore_writes_a_named_file_and_opens_none(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder that is made, even if there is a shell."""
+    (tmp_path / "duckdb").write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
+    (tmp_path / "duckdb").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
     code, out, _ = run("explore", "--write", str(tmp_path / "new" / "named.duckdb"))
     assert (code, (tmp_path / "new" / "named.duckdb").exists()) == (0, True)
     assert "Open it with: duckdb" in out

@@ -16,6 +16,7 @@ from loaders.grading import grade_session
 from loaders.profiles import read_profile
 from loaders.providers import ProviderError, jolpica, openf1, simulated
 from loaders.settings import Settings
+from tests.real_races import RACES
 from tests.replay import Replay, edited, replay, status, written
 
 if TYPE_CHECKING:
@@ -32,17 +33,17 @@ MARKS = {"filled_columns": empty("filled_columns")}
 
 @pytest.fixture
 def offline(tmp_path: Path) -> Settings:
-    """Settings without a network and with empty caches: FastF1 has nothing to give."""
+    """Settings without a network and with empty caches: only what is simulated can be had."""
     return Settings(home=tmp_path, offline=True)
 
 
 def test_the_first_provider_that_has_the_session_wins(offline: Settings) -> None:
-    """FastF1 refuses and says why; the next one is taken whole."""
-    fetched = fetch_session(RACE, offline, ["fastf1", "simulated"])
+    """Jolpica refuses and says why; the next one is taken whole."""
+    fetched = fetch_session(RACE, offline, ["jolpica", "simulated"])
     assert fetched.provider == "simulated"
     assert fetched.gaps == ()
-    assert [refusal.provider for refusal in fetched.refused] == ["fastf1"]
-    assert "schedule of 2099" in fetched.refused[0].reason
+    assert [refusal.provider for refusal in fetched.refused] == ["jolpica"]
+    assert "2099/1/races.json" in fetched.refused[0].reason
 
 
 def test_no_later_provider_is_asked_in_vain(offline: Settings) -> None:
@@ -54,10 +55,10 @@ def test_no_later_provider_is_asked_in_vain(offline: Settings) -> None:
 def test_if_nobody_has_it_every_reason_is_told(offline: Settings) -> None:
     """One error with what each of them said."""
     with pytest.raises(ProviderError) as caught:
-        fetch_session(SessionKey(2099, 9), offline, ["fastf1", "simulated"])
+        fetch_session(SessionKey(2099, 9), offline, ["jolpica", "simulated"])
     text = str(caught.value)
     assert "2099-9: no provider has a usable session" in text
-    assert "- fastf1: " in text
+    assert "- jolpica: " in text
     assert "- simulated: " in text
     assert "Nothing was loaded" in text
 
@@ -83,7 +84,7 @@ def test_gaps_are_named_by_driver(offline: Settings) -> None:
 @pytest.mark.realdata
 def test_real_races_are_complete(real_race: RealRace) -> None:
     """Laps after the counted one, disqualified drivers and a red flag are no gaps."""
-    for session in (SessionKey(2021, 12), SessionKey(2024, 8), SessionKey(2025, 2)):
+    for session in RACES:
         assert gaps(real_race(session)) == (), session
 
 

@@ -308,6 +308,32 @@ def test_a_name_that_leads_out_of_the_cache_is_refused(server: Race, made: Setti
     assert not list(made.home.parent.rglob("elsewhere"))
 
 
+def test_a_cache_that_others_can_write_is_refused_before_it_is_read(
+    server: Race, tmp_path: Path
+) -> None:
+    """The refusal of the child process arrives as the provider's error."""
+    tmp_path.chmod(0o775)
+    with pytest.raises(ProviderError, match=r"(?s)2024-1: .*writable by, other users.*chmod -R"):
+        fetch(SESSION, Settings(fastf1_cache_dir=tmp_path))
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    ("session", "message"),
+    [
+        (SessionKey(2024, 40), "2024-40: the season 2024 has no round 40"),
+        (SessionKey(2024, 1, "sprint"), "2024-1-sprint: Test Grand Prix has no sprint"),
+    ],
+)
+def test_a_session_that_the_schedule_lacks_is_named(
+    server: Race, made: Settings, session: SessionKey, message: str
+) -> None:
+    """Before anything of it is asked for."""
+    with pytest.raises(ProviderError, match=message):
+        fetch(session, made)
+    assert not any("static" in path or "results" in path for path in server.asked)
+
+
 def test_a_library_that_exits_is_told(server: Race, made: Settings) -> None:
     """FastF1 calls exit() where the timing archive's calendar says nothing."""
     server.fail("schedule/", status(500), times=None)

@@ -19,16 +19,14 @@ from engine.completeness import missing
 from engine.errors import ContractError
 from engine.tables import NORMALIZED, SessionKey
 from loaders.providers import ProviderError, fastf1
-from loaders.providers.fastf1_process import ask_child
 from loaders.providers.fastf1_raw import RAW, UnusableError, raw_frame, raw_schema
-from tests.real_races import copy_cache
 from tests.soak import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from loaders.providers import SessionTables
+    from tests.conftest import RawRace
 
     Edit = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -256,7 +254,7 @@ ORDERS = st.sampled_from(sorted(ROWS)).flatmap(
 )
 
 
-@hypothesis_settings(max_examples=100, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(40, 1000), derandomize=True, deadline=None)
 @given(ORDERS, st.booleans())
 def test_rows_may_come_in_any_order_or_twice_but_not_be_lost(
     order: tuple[str, list[int]], is_whole: bool
@@ -286,11 +284,10 @@ def test_rows_may_come_in_any_order_or_twice_but_not_be_lost(
 
 
 @pytest.mark.realdata
-def test_the_rows_of_a_real_race(realdata: Path, tmp_path: Path) -> None:
+def test_the_rows_of_a_real_race(real_race_raw: RawRace) -> None:
     """Australia 2025, in another order, with rows twice, and without some."""
-    session, folder = SessionKey(2025, 1), tmp_path / "answer"
-    folder.mkdir()
-    raw = ask_child(session, copy_cache(realdata, tmp_path, session), folder)
+    session = SessionKey(2025, 1)
+    raw = real_race_raw(session)
     whole = fastf1.parse(session, raw)
     mixed = {name: rows.sample(fraction=1, shuffle=True, seed=1) for name, rows in raw.items()}
     same(fastf1.parse(session, {**mixed, "race_control": raw["race_control"]}), whole)
@@ -332,7 +329,7 @@ def raw_rows(table: str) -> st.SearchStrategy[pl.DataFrame]:
     return rows.map(made)
 
 
-@hypothesis_settings(max_examples=runs(150, 1500), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(60, 1500), derandomize=True, deadline=None)
 @given(raw_rows("results"), raw_rows("laps"))
 def test_any_results_and_laps_become_tables_or_a_typed_error(
     results: pl.DataFrame, laps: pl.DataFrame
@@ -346,7 +343,7 @@ def test_any_results_and_laps_become_tables_or_a_typed_error(
         assert fastf1.parse_pit_stops(SESSION, laps, right()["entries"]).height <= laps.height
 
 
-@hypothesis_settings(max_examples=runs(150, 1500), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(60, 1500), derandomize=True, deadline=None)
 @given(raw_rows("facts"), raw_rows("race_control"), raw_rows("weather"))
 def test_any_facts_messages_and_weather_become_tables_or_a_typed_error(
     facts: pl.DataFrame, messages: pl.DataFrame, weather: pl.DataFrame
@@ -367,7 +364,7 @@ CELLS = (
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=runs(200, 2000), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(80, 2000), derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(ROWS)), st.integers(0, 30), CELLS)
 def test_any_cell_leaves_typed_or_not_at_all(table: str, column: int, value: Any) -> None:
     """A column holds what it should, or the session is refused by its name."""

@@ -637,15 +637,6 @@ def history(realdata: Path) -> Path:
     return realdata / "history"
 
 
-@pytest.fixture(scope="module")
-def imported(
-    history: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Settings, HistoryReport]:
-    """Settings whose lake has the whole history, and the report on how it came there."""
-    made = Settings(home=tmp_path_factory.mktemp("imported"))
-    return made, import_history(history, made)
-
-
 def by_season(folder: Path) -> pl.DataFrame:
     """Count what the history should give, by season, from its files alone."""
     read = {name: pl.read_parquet(folder / f"{name}.parquet") for name in SCHEMAS}
@@ -671,10 +662,10 @@ def by_season(folder: Path) -> pl.DataFrame:
 
 @pytest.mark.realdata
 def test_the_lake_has_all_rows_of_every_season(
-    imported: tuple[Settings, HistoryReport], history: Path
+    imported_history: tuple[Settings, HistoryReport], history: Path
 ) -> None:
     """Those of the source, as counted there; the one time of 0 ms is told."""
-    settings, report = imported
+    settings, report = imported_history
     expected = by_season(history)
     assert_frame_equal(report.seasons, expected)
     assert (expected["season"].min(), expected["season"].max()) == (1950, 2026)
@@ -692,9 +683,9 @@ def test_the_lake_has_all_rows_of_every_season(
 
 
 @pytest.mark.realdata
-def test_what_an_era_lacks_is_null(imported: tuple[Settings, HistoryReport]) -> None:
+def test_what_an_era_lacks_is_null(imported_history: tuple[Settings, HistoryReport]) -> None:
     """No laps before 1996; no in-laps told where no stops are known."""
-    settings, report = imported
+    settings, report = imported_history
     first = report.seasons.filter(pl.col("laps") > 0)["season"].min()
     assert (first, report.seasons.filter(pl.col("pit_stops") > 0)["season"].min()) == (1996, 1994)
     qualified = lake.scan(settings.lake, "qualifying").collect()
@@ -710,10 +701,10 @@ def test_what_an_era_lacks_is_null(imported: tuple[Settings, HistoryReport]) -> 
 
 @pytest.mark.realdata
 def test_the_history_again_changes_nothing(
-    imported: tuple[Settings, HistoryReport], history: Path, realdata: Path
+    imported_history: tuple[Settings, HistoryReport], history: Path, realdata: Path
 ) -> None:
     """No file is touched; nor by the same season as CSV, whose tables are the same."""
-    settings, first = imported
+    settings, first = imported_history
     before = stamps(settings.lake)
     again = import_history(history, settings)
     assert again.count("unchanged") == first.sessions.height
@@ -724,7 +715,10 @@ def test_the_history_again_changes_nothing(
 
 @pytest.mark.realdata
 def test_a_race_from_fastf1_is_kept(
-    imported: tuple[Settings, HistoryReport], realdata: Path, real_race: RealRace, tmp_path: Path
+    imported_history: tuple[Settings, HistoryReport],
+    realdata: Path,
+    real_race: RealRace,
+    tmp_path: Path,
 ) -> None:
     """Its rows are what FastF1 gave, beside those that the dump gave of the other races."""
     belgium, italy = SessionKey(2021, 12), SessionKey(2021, 14)
@@ -736,6 +730,6 @@ def test_a_race_from_fastf1_is_kept(
     assert report.kept == {"2021-12": "fastf1"}
     for name, table in fetched.items():
         assert_frame_equal(lake.read_session(home.lake, belgium)[name], table)
-    expected = lake.read_session(imported[0].lake, italy)
+    expected = lake.read_session(imported_history[0].lake, italy)
     for name, table in lake.read_session(home.lake, italy).items():
         assert_frame_equal(table, expected[name])

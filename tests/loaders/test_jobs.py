@@ -30,6 +30,17 @@ def grades(settings: Settings, session: SessionKey) -> pl.DataFrame:
     return frame.sort("driver_id")
 
 
+def grades_in_lake(settings: Settings, profile_name: str) -> pl.DataFrame:
+    """Grades of the race in the lake under a profile, by driver."""
+    here = {"session_id": RACE.session_id, "profile_name": profile_name}
+    return (
+        lake.scan(settings.lake, "driver_metrics", [2099])
+        .filter(**here)
+        .collect()
+        .sort("driver_id")
+    )
+
+
 def without(tables: dict[str, pl.DataFrame], driver_id: str, lap: int) -> dict[str, pl.DataFrame]:
     """The same session after the source withdrew one lap."""
     gone = (pl.col("driver_id") == driver_id) & (pl.col("lap_number") == lap)
@@ -65,8 +76,7 @@ def test_what_is_stored_is_what_was_computed(
     stored = grades(settings, RACE).drop_nulls("profile_name")
     scores = ["driver_id", *SCORE_COLUMNS, "grade", "grade_low", "grade_high"]
     assert_frame_equal(stored.select(scores), computed.select(scores), check_exact=True)
-    in_lake = lake.scan(settings.lake, "driver_metrics", [2099]).collect()
-    in_lake = in_lake.filter(pl.col("session_id") == RACE.session_id).sort("driver_id")
+    in_lake = grades_in_lake(settings, profile.name)
     assert_frame_equal(in_lake, computed, check_exact=True, check_column_order=False)
 
 
@@ -95,7 +105,7 @@ def test_one_changed_lap_changes_it_and_the_grades_it_affects(
     """One lap row, and the grades it moves: under model v1 some, under v2 the whole field's."""
     administration.activate_profile(settings, name, None)
     jobs.store(RACE, tables, settings)
-    before = grades(settings, RACE)
+    before, old = grades(settings, RACE), grades_in_lake(settings, name)
     changed_driver = before["driver_id"][0]
     one = (pl.col("driver_id") == changed_driver) & (pl.col("lap_number") == 20)
     slower = pl.when(one).then(pl.col("lap_time_ms") + 300).otherwise(pl.col("lap_time_ms"))
@@ -106,9 +116,7 @@ def test_one_changed_lap_changes_it_and_the_grades_it_affects(
     assert changes["public.lap_times"] == (0, 1, 0)
     assert sum(changes["core.entries"]) == 0
     assert sum(changes["public.pit_stops"]) == 0
-    profile = administration.get_profile(settings, None)
-    old = grade_session(tables, profile, "test")["driver_metrics"]
-    new = grade_session(corrected, profile, "test")["driver_metrics"]
+    new = grades_in_lake(settings, name)
     moved = new.join(old, on=old.columns, how="anti", nulls_equal=True)
     assert changed_driver in moved["driver_id"].to_list()
     assert changes["core.driver_metrics"][:2] == (0, moved.height)

@@ -60,7 +60,7 @@ from tests.replay import (
 from tests.soak import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from loaders.providers import SessionTables
@@ -766,12 +766,19 @@ def test_a_season_of_the_dump_at_once(realdata: Path) -> None:
             assert_frame_equal(of_race, frame)
 
 
-@pytest.mark.realdata
-def test_laps_add_up_in_every_race_of_the_history(realdata: Path) -> None:
-    """The archive's own check: 3975 of 4043 totals agree with the laps to the second."""
+@pytest.fixture(scope="module")
+def history(realdata: Path) -> tuple[Mapping[str, pl.DataFrame], SessionTables]:
+    """The dump of all seasons, and its tables."""
     dump = read_dump(realdata / "history")
-    modern = dump["races"].filter(pl.col("year") >= 1996)
-    found = dump_tables({**dump, "races": modern}, "the history")
+    return dump, dump_tables(dump, "the history")
+
+
+@pytest.mark.realdata
+def test_laps_add_up_in_every_race_of_the_history(
+    history: tuple[Mapping[str, pl.DataFrame], SessionTables],
+) -> None:
+    """The archive's own check: 3975 of 4043 totals agree with the laps to the second."""
+    found = history[1]
     last = found["laps"].group_by("session_id", "driver_id").agg(pl.col("lap_end_ms").max())
     both = found["entries"].join(last, on=["session_id", "driver_id"]).drop_nulls("race_time_ms")
     agree = both.filter((pl.col("lap_end_ms") - pl.col("race_time_ms")).abs() <= 1000)
@@ -780,11 +787,12 @@ def test_laps_add_up_in_every_race_of_the_history(realdata: Path) -> None:
 
 
 @pytest.mark.realdata
-def test_every_race_of_the_history_has_entries(realdata: Path) -> None:
+def test_every_race_of_the_history_has_entries(
+    history: tuple[Mapping[str, pl.DataFrame], SessionTables],
+) -> None:
     """Under contract, 85 of them of drivers in several cars; no race loses a point."""
-    dump = read_dump(realdata / "history")
     key = ["session_id", "driver_id"]
-    listed, found = raw_results(dump), dump_tables(dump, "the history")["entries"]
+    listed, found = raw_results(history[0]), history[1]["entries"]
     several = listed.filter(pl.struct(key).is_duplicated()).select(key).unique()
     assert several.height == 85
     marked = found.filter(pl.col("status_text").str.contains("; also car "))
@@ -895,7 +903,7 @@ RESULT = {
 QUALIFIED = {"Driver": PERSON, "position": "1", "Q1": "1:22.3", "Q2": ""}
 
 
-@hypothesis_settings(max_examples=runs(200, 2000), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(80, 2000), derandomize=True, deadline=None)
 @given(some(TIMING, TEXTS), some(STOP, TEXTS))
 def test_any_timings_become_laps_or_a_typed_error(timed: list[Any], stopped: list[Any]) -> None:
     """The parsers never raise anything else."""
@@ -909,7 +917,7 @@ def test_any_timings_become_laps_or_a_typed_error(timed: list[Any], stopped: lis
     assert found.height == len(timed)
 
 
-@hypothesis_settings(max_examples=runs(200, 2000), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(80, 2000), derandomize=True, deadline=None)
 @given(some(RESULT, TEXTS))
 def test_any_results_become_entries_or_a_typed_error(rows: list[Any]) -> None:
     """The parsers never raise anything else."""
@@ -922,7 +930,7 @@ def test_any_results_become_entries_or_a_typed_error(rows: list[Any]) -> None:
     assert found.height == len(rows)
 
 
-@hypothesis_settings(max_examples=runs(100, 1000), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(40, 1000), derandomize=True, deadline=None)
 @given(some(QUALIFIED, TEXTS))
 def test_any_qualifying_becomes_rows_or_a_typed_error(rows: list[Any]) -> None:
     """The parsers never raise anything else."""
@@ -954,7 +962,7 @@ PAGES = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=runs(500, 5000), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(200, 5000), derandomize=True, deadline=None)
 @given(st.fixed_dictionaries({"MRData": PAGES | JSON}) | JSON)
 def test_any_answer_is_read_or_a_typed_error(document: Any) -> None:
     """And it ends: a total of a milliard rows is not walked through."""
@@ -1007,7 +1015,7 @@ def test_a_dump_of_one_lap(good_tables: dict[str, pl.DataFrame]) -> None:
 SPOILED = st.dictionaries(st.integers(0, 11), CELLS, max_size=3)
 
 
-@hypothesis_settings(max_examples=runs(150, 1500), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(60, 1500), derandomize=True, deadline=None)
 @given(st.sampled_from(sorted(DUMP_OF_ONE_LAP)), SPOILED, st.binary(max_size=20) | st.none())
 def test_any_dump_is_read_or_a_typed_error(
     good_tables: dict[str, pl.DataFrame],

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -24,17 +26,28 @@ from loaders.providers import simulated
 from loaders.settings import RESOURCES, Settings
 from tests.profiles import BASELINE_PROFILE, STRICT_PROFILE
 from tests.profiles_v2 import V2_PROFILE
+from tests.soak import some
 from tests.warehouse import ask, graded_v2, session_tables, start_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from loaders.connection import Connection
 
 KINDS = ("sqlite", "duckdb")
 NUMBERS: Final = {"race_id", "entry_id"}
 TIMES: Final = {"graded_at", "updated_at", "created_at", "loaded_at"}
+HELD: Final = some(
+    [
+        SessionKey(2099, 2, "sprint"),
+        SessionKey(2099, 2),
+        SessionKey(2099, 1),
+        SessionKey(2099, 3),
+    ],
+    2,
+)
+"""The bundled sessions that are loaded."""
+
 LEFT_OUT: Final = {"core.event_aliases", "ops.loads", "ops.revision_summaries"}
 """What only loads of the server need; of `ops.loads` a file has four columns."""
 
@@ -44,13 +57,13 @@ JOIN_RACE: Final = "join core.races as races on races.race_id = {}.race_id"
 
 @pytest.fixture(scope="module")
 def graded(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A lake of all bundled sessions, graded under two profiles of model v1 and one of v2."""
+    """A lake of bundled sessions, graded under two profiles of model v1 and one of v2."""
     settings = Settings(home=tmp_path_factory.mktemp("home"), database_url=None)
-    fetched = [simulated.fetch(key, settings) for key in simulated.sessions()]
+    fetched = [simulated.fetch(key, settings) for key in HELD]
     tables = {name: pl.concat([rows[name] for rows in fetched]) for name in fetched[0]}
     lazy = {name: rows.lazy() for name, rows in tables.items()}
     derived = grade_tables(lazy, [BASELINE_PROFILE, STRICT_PROFILE, V2_PROFILE], "test")
-    lake.write(settings.lake, simulated.sessions(), {**tables, **derived})
+    lake.write(settings.lake, HELD, {**tables, **derived})
     return settings
 
 
@@ -71,6 +84,23 @@ def server(warehouse_settings: Settings, graded: Settings) -> Iterator[Connectio
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """A file that does not exist yet."""
     return Target(str(request.param), tmp_path / f"grades.{request.param}")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(
+    request: pytest.FixtureRequest, graded: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Target:
+    """A file with the lake in it. Do not write."""
+    path = tmp_path_factory.mktemp("made") / f"grades.{request.param}"
+    target = Target(str(request.param), path)
+    load(target, graded)
+    return target
+
+
+@pytest.fixture
+def loaded(made: Target, tmp_path: Path) -> Target:
+    """A file like `made` that may be written."""
+    return made._replace(path=Path(shutil.copy(made.path, tmp_path)))
 
 
 def load(target: Target, settings: Settings, *, force: bool = False) -> pl.DataFrame:
@@ -145,30 +175,26 @@ def test_no_table_of_an_analyst_is_missing(server: Connection) -> None:
     assert set(stored["name"]) - LEFT_OUT == SCHEMAS.keys() - LEFT_OUT
 
 
-def test_every_row_is_that_of_postgresql(
-    server: Connection, graded: Settings, target: Target
-) -> None:
+def test_every_row_is_that_of_postgresql(server: Connection, made: Target) -> None:
     """All tables, value by value, floats bit for bit; none is empty but the marks of filling."""
-    load(target, graded)
     for table in SCHEMAS.keys() - LEFT_OUT - {"config.calibration_profiles"}:
         query = natural(table)
         stored = ask(server, query)
         assert stored.is_empty() == (table == "core.filled_columns"), table
-        schema = plain(stored).schema if target.kind == "sqlite" else stored.schema
-        found = pl.DataFrame(rows_of(target, query), schema=schema, orient="row")
+        schema = plain(stored).schema if made.kind == "sqlite" else stored.schema
+        found = pl.DataFrame(rows_of(made, query), schema=schema, orient="row")
         assert_frame_equal(plain(found), plain(stored), check_exact=True)
 
 
 def test_the_same_question_has_the_same_answer(
-    server: Connection, graded: Settings, target: Target
+    server: Connection, graded: Settings, loaded: Target
 ) -> None:
     """`sql/queries/grades.sql`, as it is, over a file that held an older grade."""
-    load(target, graded)
-    seed(target, "update core.driver_metrics set total_grade = 0.123", "delete from ops.loads")
-    assert load(target, graded)["loaded"].sum() == len(simulated.sessions())
+    seed(loaded, "update core.driver_metrics set total_grade = 0.123", "delete from ops.loads")
+    assert load(loaded, graded)["loaded"].sum() == len(HELD)
     question = (RESOURCES / "sql" / "queries" / "grades.sql").read_text(encoding="utf-8")
     for asked in ((2099, None, None, "v2"), (2099, 2, "sprint", "strict"), (2098, 1, None, None)):
-        with reading(target) as connection, connection.cursor() as cursor:
+        with reading(loaded) as connection, connection.cursor() as cursor:
             cursor.execute(question, asked)
             found = pl.DataFrame(cursor.fetch_arrow_table())
         expected = ask(server, question, *asked)
@@ -197,18 +223,17 @@ def seed(target: Target, *statements: str) -> None:
 # Again
 
 
-def test_a_second_load_changes_nothing(graded: Settings, target: Target) -> None:
+def test_a_second_load_changes_nothing(graded: Settings, loaded: Target) -> None:
     """Not a byte of the file; forced, rows are replaced and numbers stay."""
-    load(target, graded)
-    before = target.path.read_bytes()
-    again = load(target, graded)
+    before = loaded.path.read_bytes()
+    again = load(loaded, graded)
     assert (again["loaded"].sum(), again["changed_rows"].sum()) == (0, 0)
-    assert target.path.read_bytes() == before
+    assert loaded.path.read_bytes() == before
     numbers = "select entry_id, race_id, driver_id from core.entries order by 1"
-    kept = rows_of(target, numbers)
-    forced = load(target, graded, force=True)
-    assert forced["loaded"].sum() == len(simulated.sessions())
-    assert rows_of(target, numbers) == kept
+    kept = rows_of(loaded, numbers)
+    forced = load(loaded, graded, force=True)
+    assert forced["loaded"].sum() == len(HELD)
+    assert rows_of(loaded, numbers) == kept
 
 
 def test_a_session_is_replaced_as_a_set(tmp_path: Path, target: Target) -> None:
@@ -256,25 +281,23 @@ def test_a_failure_leaves_the_file_as_it_was(
         load_file(target, graded, profiles=[STRICT_PROFILE], progress=interrupted)
     with pytest.raises((sqlite3.Error, duckdb.Error)):
         rows_of(target, "select count(*) from core.races")
-    assert load(target, graded)["loaded"].sum() == len(simulated.sessions())
+    assert load(target, graded)["loaded"].sum() == len(HELD)
 
 
-def test_a_file_of_an_earlier_version_is_refused(graded: Settings, target: Target) -> None:
+def test_a_file_of_an_earlier_version_is_refused(graded: Settings, loaded: Target) -> None:
     """Its table of grades has no such column; what differs and the remedy are named."""
-    load(target, graded)
-    seed(target, "alter table core.driver_metrics drop column grade_low")
-    before = target.path.read_bytes()
+    seed(loaded, "alter table core.driver_metrics drop column grade_low")
+    before = loaded.path.read_bytes()
     with pytest.raises(WarehouseError, match=r"metrics differs in grade_low.*remove it"):
-        load(target, graded)
-    assert target.path.read_bytes() == before
+        load(loaded, graded)
+    assert loaded.path.read_bytes() == before
 
 
-def test_a_version_keeps_its_constants(graded: Settings, target: Target) -> None:
+def test_a_version_keeps_its_constants(graded: Settings, loaded: Target) -> None:
     """Another body under the same version would make every stored grade a riddle."""
-    load(target, graded)
     other = STRICT_PROFILE.model_copy(update={"penalty_normalizer": 9.0})
     with pytest.raises(ProfileError, match="strict version 1 with other constants"):
-        load_file(target, graded, profiles=[other])
+        load_file(loaded, graded, profiles=[other])
 
 
 def test_what_is_no_such_file_is_refused(graded: Settings, target: Target) -> None:
@@ -302,17 +325,18 @@ def test_urls_are_read() -> None:
 # An ingest without a server
 
 
+@pytest.mark.parametrize("target", some(KINDS, 1), indirect=True)
 def test_an_ingest_replaces_a_seeded_grade(tmp_path: Path, target: Target) -> None:
     """An old grade in `core.driver_metrics` gives way, and the analytics query finds the new."""
     settings = Settings(home=tmp_path / "home", database_url=None)
-    race = SessionKey(2099, 1)
-    first = jobs.ingest_file(race, settings, target, provider_name="simulated")
+    sprint = SessionKey(2099, 2, "sprint")
+    first = jobs.ingest_file(sprint, settings, target, provider_name="simulated")
     assert first.seasons["loaded"].to_list() == [1]
     graded = "select count(*), min(total_grade), max(total_grade) from core.driver_metrics"
     honest = rows_of(target, graded)
     seed(target, "update core.driver_metrics set total_grade = 0.123", "delete from ops.loads")
     assert rows_of(target, graded) == [(20, 0.123, 0.123)]
-    jobs.ingest_file(race, settings, target, provider_name="simulated")
+    jobs.ingest_file(sprint, settings, target, provider_name="simulated")
     assert rows_of(target, graded) == honest
     assert honest[0][0] == 20
     assert not (settings.home / "pg").exists()

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Rows = list[dict[str, Any]]
 
 
-@hypothesis_settings(max_examples=runs(500, 5000), derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(200, 5000), derandomize=True, deadline=None)
 @given(document=JSON)
 def test_any_json_is_read_or_refused(document: Any) -> None:
     """Whatever comes is, for the parser of every endpoint, a frame or a ContractError."""
@@ -58,7 +58,7 @@ def spoiled(draw: st.DrawFn) -> tuple[str, Rows]:
     return endpoint, document
 
 
-@hypothesis_settings(max_examples=200, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(80, 2000), derandomize=True, deadline=None)
 @given(sent=spoiled())
 def test_any_field_is_read_or_refused(sent: tuple[str, Rows]) -> None:
     """Rows as the service sends them, but for some fields, which may hold anything."""
@@ -105,7 +105,7 @@ def races(draw: st.DrawFn) -> dict[str, Rows]:
 
 
 @hypothesis_settings(
-    max_examples=40,
+    max_examples=runs(16, 400),
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -139,7 +139,7 @@ def parsed(**rows: Rows) -> SessionTables:
 RIGHT = parsed()
 
 
-@hypothesis_settings(max_examples=12, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(5, 120), derandomize=True, deadline=None)
 @given(chance=st.randoms(use_true_random=False), extra=st.integers(0, 8))
 def test_order_and_repeats_change_nothing(chance: Any, extra: int) -> None:
     """All endpoints at once: rows in any order, some of them twice or more often."""
@@ -168,7 +168,7 @@ def cut(draw: st.DrawFn) -> tuple[str, Rows]:
     return endpoint, [sent[index] for index in sorted(kept)]
 
 
-@hypothesis_settings(max_examples=25, derandomize=True, deadline=None)
+@hypothesis_settings(max_examples=runs(10, 250), derandomize=True, deadline=None)
 @given(part=cut())
 @example(part=("pit", SESSION["pit"][1:]))
 @example(part=("laps", SESSION["laps"][:-1]))

@@ -28,6 +28,7 @@ from loaders.settings import RESOURCES
 from tests.frames import frame
 from tests.profiles import STRICT_PROFILE
 from tests.profiles_v2 import V2_PROFILE
+from tests.soak import some
 from tests.test_architecture import ROOT
 from tests.warehouse import (
     DRIVERS,
@@ -746,7 +747,7 @@ def killed_at(warehouse_settings: Settings) -> Callable[[str], None]:
     return kill
 
 
-@pytest.mark.parametrize("file", ["merge/stints", "queries/verification"])
+@pytest.mark.parametrize("file", some(["queries/verification", "merge/stints"], 1))
 def test_a_killed_loader_leaves_nothing_half_done(
     connection: Connection, killed_at: Callable[[str], None], file: str
 ) -> None:

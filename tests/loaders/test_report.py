@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 from engine.tables import SessionKey
 from loaders import lake
@@ -28,6 +27,7 @@ from tests.browser import chromium
 from tests.frames import frame
 from tests.pages import added, assert_stands_alone, parse
 from tests.profiles_v2 import V2_PROFILE
+from tests.typed import Typist
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -106,7 +106,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def command(home: Settings, *arguments: str) -> Any:
     """Run `drivegrade report`."""
     environment = {"DRIVEGRADE_HOME": str(home.home)}
-    return CliRunner().invoke(app, ["report", *arguments], env=environment)
+    return Typist().invoke(app, ["report", *arguments], env=environment)
 
 
 @pytest.fixture(scope="module")

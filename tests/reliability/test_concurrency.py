@@ -70,7 +70,7 @@ def test_of_two_loads_of_a_session_one_is_told_that_it_is_busy(
     address: Address, connection: Connection, hashes: list[str], figure: Figure
 ) -> None:
     """C01: it is told in less than a second and does not try again; no dead-lock, right rows."""
-    count = runs(10, 30)
+    count = runs(4, 30)
     seen: Counter[str] = Counter()
     longest_s = 0.0
     with open_connection(address) as one, open_connection(address) as other:
@@ -105,7 +105,7 @@ def test_different_sessions_are_loaded_at_once(
     address: Address, connection: Connection, figure: Figure
 ) -> None:
     """C02: both hold their locks at the same time, share drivers, and both are stored."""
-    count = runs(3, 30)
+    count = runs(2, 30)
     start_over(connection)
     load_version(connection, VERSIONS[0])
     with open_connection(address) as one, open_connection(address) as other:

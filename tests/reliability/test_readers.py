@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     Ask = Callable[[Connection], object]
     Version = dict[str, pl.DataFrame]
 
-READS: Final = runs(200, 3_000)
+READS: Final = runs(100, 3_000)
 
-SWAPS: Final = runs(5, 50)
+SWAPS: Final = runs(3, 50)
 """Swaps that there are at least, however fast the readers are."""
 
 GRADINGS: Final = gradings_json([Grading("baseline", 1, "v1")])

@@ -60,7 +60,7 @@ PEOPLE: Final = ("norris", "piastri", "leclerc", "albon")
 
 PROFILES: Final = {"baseline": BASELINE_PROFILE, "strict": STRICT_PROFILE}
 
-LENGTHS: Final = {8: 3} if not IS_SOAK else {4: 900, 10: 80, 30: 20}
+LENGTHS: Final = {8: 2} if not IS_SOAK else {4: 900, 10: 80, 30: 20}
 """Steps of a sequence → sequences of that many."""
 
 AFTER_CONNECTING: Final = tuple(

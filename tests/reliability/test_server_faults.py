@@ -162,7 +162,7 @@ def test_a_cut_wire_leaves_old_or_new(
     wire.cut_at()
     with open_connection(wire.address) as own:
         load_version(own, VERSIONS[0])
-    total, cuts = wire.sent, runs(12, 36)
+    total, cuts = wire.sent, runs(8, 36)
     seen: Counter[str] = Counter()
     found = ""
     for cut in range(cuts):
@@ -191,7 +191,7 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_loading_again(
     address: Address, wire: Wire, hashes: list[str], figure: Figure
 ) -> None:
     """A08: the error says that it is not known; the rows are there, and are not stored twice."""
-    count = runs(2, 10)
+    count = runs(1, 10)
     for _ in range(count):
         restore(address)
         tries: list[str] = []

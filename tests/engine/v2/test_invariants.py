@@ -20,6 +20,7 @@ from loaders.previous import NOTHING, Previous, in_order
 from loaders.providers import simulated
 from loaders.settings import Settings
 from tests.profiles_v2 import V2_PROFILE
+from tests.soak import some
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,9 +117,9 @@ def test_the_order_of_rows_changes_nothing() -> None:
 
 
 def test_history_in_blocks_is_history_in_one() -> None:
-    """Two and two sessions, or one after the other, each from the state that the last left."""
+    """One after the other, each from the state that the last left; in a soak two and two too."""
     sessions = in_order(simulated.sessions())
-    for size in (2, 1):
+    for size in some((1, 2), 1):
         parts, before = [], NOTHING
         for first in range(0, len(sessions), size):
             part = graded(only(weekends(), sessions[first : first + size]), before)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-SESSIONS = runs(12, 200)
+SESSIONS = runs(8, 200)
 """Drawn sessions: races of one driver, without laps, without flags, tyres or clocks."""
 
 STILL = SessionKey(1980, 1)

@@ -6,11 +6,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
 from loaders.__main__ import app
 from tests.loaders.pictures.conftest import STILL
 from tests.soak import runs
+from tests.typed import Typist
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ def home(drawn_lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plot(home: Path, *arguments: str) -> tuple[int, str]:
     """Run the command; its exit code and what it said."""
-    done = CliRunner().invoke(app, ["plot", *arguments], env={"DRIVEGRADE_HOME": str(home)})
+    done = Typist().invoke(app, ["plot", *arguments], env={"DRIVEGRADE_HOME": str(home)})
     told = " ".join(f"{done.exception} {done.output}".replace("│", " ").split())
     return getattr(done.exception, "exit_code", done.exit_code), told
 

@@ -25,7 +25,7 @@ def test_places_stay_before_the_end() -> None:
     assert spread([90.0, 98.0], 10.0, 95.0) == [85.0, 95.0]
 
 
-@pytest.mark.parametrize("number", range(runs(20, 500)))
+@pytest.mark.parametrize("number", range(runs(8, 500)))
 def test_spread_places_keep_their_order_and_distance(number: int) -> None:
     """Whatever they were."""
     rng = chance(f"spread {number}")
@@ -36,7 +36,7 @@ def test_spread_places_keep_their_order_and_distance(number: int) -> None:
         assert moved[after] - moved[before] >= 7.0 - 1e-9
 
 
-@pytest.mark.parametrize("number", range(runs(6, 100)))
+@pytest.mark.parametrize("number", range(runs(3, 100)))
 def test_labels_beside_points_do_not_cover_one_another(number: int) -> None:
     """Twenty-two points at random, as many as a race has cars; all within the frame."""
     rng = chance(f"beside {number}")

@@ -22,7 +22,7 @@ MAX_RESPONSE_S = 2.0
 
 CONFIG: dict[str, Any] = {
     "seed": SEED,
-    "generation": {"max-examples": runs(5, 200), "database": "none"},
+    "generation": {"max-examples": runs(2, 200), "database": "none"},
     "checks": {"max_response_time": MAX_RESPONSE_S},
 }
 

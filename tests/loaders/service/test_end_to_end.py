@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 LEASE_S = 4
 """A worker that is silent for so long is dead."""
 
-MIDDLE = "staged 1" if IS_SOAK else "connected 2"
-"""Where the first ingest is when its worker is killed: its locks are held, all rows are on the
-server; or, which is cheaper, its attempt is counted and its data fetched."""
+MIDDLE, COUNTED = ("staged 1", 1) if IS_SOAK else ("connected 1", 0)
+"""Where the first ingest is when its worker is killed, and attempts counted by then: its locks are
+held, all rows are on the server; or, which is cheaper, it has begun and fetched nothing."""
 
 AUSTRALIA = Event("Australian Grand Prix", "albert_park", "2025-03-16", 1254)
 
@@ -57,7 +57,8 @@ class Deployment(NamedTuple):
         session: the one that is due.
         logs: folder of the processes' logs.
         marker: the first ingest freezes in the middle, and leaves its process id here.
-        base: address of the API.
+        port: of the API.
+        client: asks the API.
     """
 
     settings: Settings
@@ -65,22 +66,23 @@ class Deployment(NamedTuple):
     session: SessionKey
     logs: Path
     marker: Path
-    base: str
+    port: int
+    client: httpx.Client
 
-    def url(self, path: str) -> str:
-        """Address of something about the session."""
-        return f"{self.base}{path}/{self.session.season}/{self.session.round}"
+    def ask(self, path: str) -> httpx.Response:
+        """Ask for something about the session."""
+        return self.client.get(f"{path}/{self.session.season}/{self.session.round}")
 
     def analytics(self) -> dict[str, Any]:
         """What the API says about the session."""
-        answer = httpx.get(self.url("/api/v1/analytics"), timeout=PATIENCE_S)
+        answer = self.ask("/api/v1/analytics")
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def report(self) -> httpx.Response:
         """Ask for the session's page; 503 means that it is being made."""
-        return httpx.get(self.url("/report"), timeout=PATIENCE_S)
+        return self.ask("/report")
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +93,7 @@ def site_redis() -> Iterator[Server]:
 
 
 @pytest.fixture
-def deployment(settings: Settings, site_redis: Server, tmp_path: Path) -> Deployment:
+def deployment(settings: Settings, site_redis: Server, tmp_path: Path) -> Iterator[Deployment]:
     """A database in which one session is over, and what its processes need."""
     session, more = SessionKey(2099, 1), {"DRIVEGRADE_PROVIDERS": "simulated"}
     if "DRIVEGRADE_REALDATA" in os.environ:
@@ -122,7 +124,8 @@ def deployment(settings: Settings, site_redis: Server, tmp_path: Path) -> Deploy
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     cached = settings.model_copy(update={"redis_url": SecretStr(cache_url)})
-    return Deployment(cached, variables, session, tmp_path, marker, f"http://127.0.0.1:{port}")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
+        yield Deployment(cached, variables, session, tmp_path, marker, port, client)
 
 
 def cached(server: Server) -> set[bytes]:
@@ -143,8 +146,8 @@ def test_a_session_that_is_over_is_served(deployment: Deployment, site_redis: Se
         def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
             return stack.enter_context(running(deployment.variables, log, *arguments))
 
-        api = start(api_log, "serve", "--port", deployment.base.rpartition(":")[2])
-        wait_until(lambda: is_up(deployment.base), "the API", api_log)
+        api = start(api_log, "serve", "--port", str(deployment.port))
+        wait_until(lambda: is_up(deployment.client), "the API", api_log)
         before = deployment.analytics()
         assert (before["status"], before["driver_pace_grades"]) == ("scheduled", [])
         assert deployment.report().status_code == 404
@@ -154,7 +157,7 @@ def test_a_session_that_is_over_is_served(deployment: Deployment, site_redis: Se
         wait_until(deployment.marker.exists, "an ingest", schedule_log, killed_log)
         ingest = int(deployment.marker.read_text())
         assert deployment.analytics()["status"] == "scheduled"
-        assert calendar_of(deployment) == ("scheduled", None, 1)
+        assert calendar_of(deployment) == ("scheduled", None, COUNTED)
         killed.kill()
         wait_until(lambda: not is_alive(ingest), "the end of the ingest, with its worker")
 
@@ -163,7 +166,7 @@ def test_a_session_that_is_over_is_served(deployment: Deployment, site_redis: Se
             lambda: deployment.analytics()["status"] == "graded", "grades", schedule_log, worker_log
         )
         after = deployment.analytics()
-        assert calendar_of(deployment) == ("ingested", None, 2)
+        assert calendar_of(deployment) == ("ingested", None, COUNTED + 1)
         stored = administration.read_grades(settings, *deployment.session)
         graded = stored.drop_nulls("profile_name")
         served = {row["driver_id"]: row["grade"] for row in after["driver_pace_grades"]}
@@ -189,10 +192,10 @@ def test_a_session_that_is_over_is_served(deployment: Deployment, site_redis: Se
     assert "Traceback" not in schedule_log.read_text() + worker_log.read_text()
 
 
-def is_up(base: str) -> bool:
+def is_up(client: httpx.Client) -> bool:
     """Tell whether the API is ready."""
     try:
-        return httpx.get(f"{base}/readyz", timeout=PATIENCE_S).status_code == 200
+        return client.get("/readyz").status_code == 200
     except httpx.ConnectError:
         return False
 

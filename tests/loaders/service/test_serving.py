@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import SecretStr
-from typer.testing import CliRunner
 
 from loaders.__main__ import app
 from loaders.extras import MissingExtraError, extra
@@ -31,6 +30,7 @@ from loaders.service.serving import ServiceError, listen
 from loaders.settings import RESOURCES
 from tests.loaders.service.conftest import serving as serve
 from tests.soak import runs
+from tests.typed import Typist
 from tests.warehouse import ask
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "loaders.service.serving")
     monkeypatch.delattr("loaders.service.serving")
     monkeypatch.setattr(builtins, "__import__", without)
-    result = CliRunner().invoke(app, ["serve"])
+    result = Typist().invoke(app, ["serve"])
     assert isinstance(result.exception, MissingExtraError)
     assert "needs uvicorn" in str(result.exception)
     assert "pip install 'drive-grade[service]'" in str(result.exception)
