@@ -49,13 +49,13 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built by the command that README.md names, elsewhere."""
+    """The site, built as `make docs` builds it, elsewhere."""
     folder = tmp_path_factory.mktemp("site")
-    command = next(line for line in PAGES[0].read_text().splitlines() if "sphinx-build" in line)
-    words = re.search(r"`sphinx-build (.+) build/docs`", command)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    words = re.search(r"sphinx-build (.+) build/docs$", makefile, re.MULTILINE)
     assert words is not None
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", *words[1].split(), str(folder), "-q", "-d", f"{folder}-d"],
+        [sys.executable, "-m", "sphinx", *words[1].split(), str(folder), "-d", f"{folder}-d"],
         cwd=ROOT,
         capture_output=True,
         text=True,
