@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger("drivegrade.api")
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": ErrorAnswer, "description": "a body, or a host that the service is not"},
     404: {"model": ErrorAnswer, "description": "not stored, and not in the calendar"},
+    414: {"model": ErrorAnswer, "description": "an address of more than 2 kB"},
     422: {"model": ErrorAnswer, "description": "a parameter breaks a rule, or is not known"},
     429: {"model": ErrorAnswer, "description": "too many requests; Retry-After says when"},
     503: {"model": ErrorAnswer, "description": "cannot answer now; Retry-After says when"},

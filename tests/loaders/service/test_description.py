@@ -23,7 +23,10 @@ MAX_RESPONSE_S = 2.0
 CONFIG: dict[str, Any] = {
     "seed": SEED,
     "generation": {"max-examples": runs(2, 200), "database": "none"},
-    "checks": {"max_response_time": MAX_RESPONSE_S},
+    "checks": {
+        "max_response_time": MAX_RESPONSE_S,
+        "negative_data_rejection": {"expected-statuses": ["400", "404", "414", "422"]},
+    },
 }
 
 
