@@ -277,7 +277,7 @@ def test_what_waits_and_what_is_kept_is_bounded(home: Settings) -> None:
             await kept.get("one more", make)
         may_end.set()
         await asyncio.gather(*waiting)
-        for name in range(MAX_WAITING, MAX_PAGES + 1):
+        for name in range(MAX_PAGES + 1):
             await kept.get(str(name), lambda: "page")
         again = [(await kept.get(name, lambda: "anew")).body for name in ("1", "0")]
         kept.close()
