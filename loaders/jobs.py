@@ -17,11 +17,12 @@ from engine.compare import compare
 from engine.filling import on_clock_of
 from engine.tables import SESSION, SessionKey, empty
 from engine.v2.calibration import CalibrationProfileV2
-from loaders import lake, manifest, one_file, postgres, profiles, reconcile
+from loaders import lake, one_file, postgres, profiles, reconcile
 from loaders.administration import attempt, profile_store
 from loaders.fallback import Fetched, Refusal, fetch_session, gaps
 from loaders.fingerprint import data_hash, source_hash
-from loaders.grading import BY_PROFILE, grade_session, with_kept
+from loaders.grading import grade_session
+from loaders.keeping import keep_session
 from loaders.previous import Previous, previous
 from loaders.providers import simulated
 from loaders.retrying import retried
@@ -152,7 +153,7 @@ def ingest_file(
     profile = profiles.read_profile(profiles.DEFAULT)
     before = _before(session, settings, profile, tables)
     derived = grade_session(tables, profile, f"{fetched.provider} {session.session_id}", before)
-    _write(session, settings, tables, derived)
+    keep_session(settings.lake, session, tables, derived)
     return one_file.load_file(target, settings, seasons=[session.season], force=force)
 
 
@@ -162,21 +163,6 @@ def _fetch(
     names = settings.provider_names if provider_name is None else (provider_name,)
     filling = settings.fill_gaps if fill_gaps is None else fill_gaps
     return fetch_session(session, settings, names, fill_gaps=filling)
-
-
-def _write(
-    session: SessionKey,
-    settings: Settings,
-    tables: SessionTables,
-    derived: Mapping[str, pl.DataFrame],
-) -> None:
-    """Write a session to the lake; grades under other profiles stay if their inputs did."""
-    marks = {"filled_columns": empty("filled_columns")}
-    with manifest.lock(settings.lake):  # a regrade may be writing such grades
-        seen = lake.snapshot(settings.lake)
-        stored = {name: seen.scan(name, sessions=[session]).collect() for name in BY_PROFILE}
-        whole = {**marks, **tables, **with_kept(derived, stored)}
-        lake.write_session(settings.lake, session, whole)
 
 
 def _before(
@@ -226,7 +212,7 @@ def store(
     )
     for old, new in load.renamed.items():
         lake.rename_sessions(settings.lake, {SessionKey.parse(old): SessionKey.parse(new)})
-    _write(session, settings, tables, derived)
+    keep_session(settings.lake, session, tables, derived)
     return IngestReport(
         session=session,
         data_source=tables["sessions"]["data_source"].item(),

@@ -22,10 +22,10 @@ import polars as pl
 from pydantic import ValidationError
 
 from engine.errors import DriveGradeError, ProfileError
-from engine.tables import SESSION_KINDS, SessionKey, empty
+from engine.tables import SESSION_KINDS, SessionKey
 from loaders import explore, lake, profiles
 from loaders.fallback import fetch_session, gaps
-from loaders.grading import BY_PROFILE, with_kept
+from loaders.keeping import keep_session
 from loaders.library_race import SHOWN, NothingKnownWarning, Race, graded, shown
 from loaders.providers import ProviderError
 from loaders.regrade import regrade as regrade_lake
@@ -213,13 +213,7 @@ def keep(
     """
     chosen = settings or Settings()
     tables, derived = graded(race, _profile(profile), chosen)
-    seen = lake.snapshot(chosen.lake)
-    stored = {
-        name: lake.collect(seen.scan(name, sessions=[race.session]), chosen.lake)
-        for name in BY_PROFILE
-    }
-    marks = {"filled_columns": empty("filled_columns")}
-    lake.write_session(chosen.lake, race.session, {**marks, **tables, **with_kept(derived, stored)})
+    keep_session(chosen.lake, race.session, tables, derived)
     return shown({**tables, **derived})
 
 
